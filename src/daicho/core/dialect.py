@@ -1,0 +1,271 @@
+"""What differs between SQLite and PostgreSQL, all of it, as a few named statements.
+
+Everything else in Daicho is written once. A test for the dialect anywhere else is a mistake.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Index,
+    Select,
+    Table,
+    column,
+    create_engine,
+    event,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import await_only
+
+from daicho.core.errors import Invalid
+from daicho.core.model import Base
+from daicho.core.settings import Settings
+
+BUSY_SECONDS = 10.0
+"""How long a writer waits for another one on SQLite before it says Unavailable."""
+BULK_ROWS = 5_000
+"""Rows that one round of a bulk insert carries."""
+MIGRATION_LOCK = 0x0DA1C40
+"""The PostgreSQL advisory lock that lets one migration run at a time."""
+
+Insert = postgresql.Insert | sqlite.Insert
+
+
+def is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def is_memory(url: URL) -> bool:
+    """Whether the database lives in this process alone and ends with its connection."""
+    return is_sqlite(url) and url.database in {None, "", ":memory:"}
+
+
+# -- engines ------------------------------------------------------------------------------------
+
+
+def make_engine(url: URL, settings: Settings) -> Engine:
+    """Create the sync engine: pool sizes from the settings, SQLite in WAL mode with its rules on."""
+    if not is_sqlite(url):
+        return create_engine(url, **pool_options(settings))
+    options = {"echo": settings.database.echo} if is_memory(url) else pool_options(settings)
+    if is_memory(url):
+        # One connection, handed from one user to the next: it is the database.
+        options |= {"pool_size": 1, "max_overflow": 0, "pool_timeout": BUSY_SECONDS}
+    else:
+        _check_folder(url)
+    from sqlalchemy.pool import QueuePool
+
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
+        **options,
+    )
+    synchronous = {"full": "FULL", "normal": "NORMAL"}[settings.database.sqlite.synchronous]
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def pool_options(settings: Settings) -> dict[str, Any]:
+    """The pool's size and patience, for the sync and the async engine alike."""
+    pool = settings.database.pool
+    return {
+        "pool_size": pool.size,
+        "max_overflow": pool.max_overflow,
+        "pool_timeout": pool.timeout,
+        "pool_recycle": pool.recycle,
+        "echo": settings.database.echo,
+        "hide_parameters": not settings.database.echo,
+    }
+
+
+def _check_folder(url: URL) -> None:
+    folder = Path(url.database or "").absolute().parent
+    if not folder.is_dir():
+        raise Invalid(
+            f"{url.database}: the folder {folder} does not exist; create it or change DATABASE_URL",
+            f"{url.database}: フォルダー {folder} がありません。作成するか DATABASE_URL を変えてください",
+        )
+
+
+def lock_for_migration(connection: Connection) -> None:
+    """Wait until this transaction is the only one that migrates (SQLite's BEGIN IMMEDIATE is enough)."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+
+
+# -- statements ---------------------------------------------------------------------------------
+
+
+def insert(session: Session, model: type[Base]) -> Insert:
+    """An INSERT that knows ON CONFLICT."""
+    return insert_for(session.get_bind().dialect.name, model)
+
+
+def insert_for(dialect: str, model: type[Base]) -> Insert:
+    """As ``insert``, by the dialect's name: for statements that are built once and kept."""
+    return postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)
+
+
+def insert_many(
+    session: Session, model: type[Base], rows: Iterable[Mapping[str, Any]], *, skip_duplicates: bool = False
+) -> int:
+    """Insert any number of rows by the driver's fastest way: COPY, or executemany.
+
+    Every row has the first row's keys. With ``skip_duplicates`` a row that meets a unique constraint
+    is left out. Returns the number of rows inserted.
+    """
+    target = model.__table__
+    assert isinstance(target, Table)  # noqa: S101  (a mapped class always has one)
+    total = 0
+    for chunk in _chunks(rows, BULK_ROWS):
+        names = list(chunk[0])
+        if session.get_bind().dialect.name == "postgresql":
+            total += _copy_in(session, target, names, chunk, skip_duplicates)
+        else:
+            statement = sqlite.insert(model)
+            if skip_duplicates:
+                statement = statement.on_conflict_do_nothing()
+            total += session.connection().execute(statement, chunk).rowcount
+    return total
+
+
+def _copy_in(
+    session: Session, target: Table, names: list[str], rows: Sequence[Mapping[str, Any]], skip: bool
+) -> int:
+    connection = session.connection()
+    quote = connection.dialect.identifier_preparer.quote
+    columns = ", ".join(quote(name) for name in names)
+    place = target.name
+    if skip:
+        place = f"incoming_{uuid4().hex}"
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS "  # noqa: S608  (names from the model)
+            f"SELECT {columns} FROM {quote(target.name)} LIMIT 0"
+        )
+    binds = [target.c[name].type.dialect_impl(connection.dialect) for name in names]
+    convert = [kind.bind_processor(connection.dialect) or (lambda value: value) for kind in binds]
+    values = [
+        tuple(change(row[name]) for name, change in zip(names, convert, strict=True)) for row in rows
+    ]
+    statement = f"COPY {quote(place)} ({columns}) FROM STDIN"
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.AsyncConnection):
+        await_only(_copy_async(driver, statement, values))
+    elif isinstance(driver, psycopg.Connection):
+        with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            for value in values:
+                copy.write_row(value)
+    if not skip:
+        return len(values)
+    moved = connection.exec_driver_sql(
+        f"INSERT INTO {quote(target.name)} ({columns}) SELECT {columns} FROM {place} "  # noqa: S608
+        "ON CONFLICT DO NOTHING"
+    ).rowcount
+    connection.exec_driver_sql(f"DROP TABLE {place}")
+    return moved
+
+
+async def _copy_async(
+    driver: psycopg.AsyncConnection[Any], statement: str, values: list[tuple[Any, ...]]
+) -> None:
+    async with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for value in values:
+            await copy.write_row(value)
+
+
+def _chunks(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
+    source = iter(rows)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+# -- substring search ---------------------------------------------------------------------------
+
+
+def trigram_index(name: str, of: InstrumentedAttribute[str]) -> Index:
+    """The PostgreSQL half of an indexed substring search; SQLite's is the table of ``search_ddl``."""
+    return Index(
+        name, of, postgresql_using="gin", postgresql_ops={of.key: "gin_trgm_ops"}
+    ).ddl_if(dialect="postgresql")  # type: ignore[return-value]
+
+
+def matching(
+    session: Session, statement: Select[Any], of: InstrumentedAttribute[str], wanted: str
+) -> tuple[Select[Any], ColumnElement[int]]:
+    """Narrow a statement to the rows whose text contains ``wanted``, letter case aside, by the index.
+
+    Returns the statement and the column to order by, newest first: the row's own number.
+    ``wanted`` is at least three characters long.
+    """
+    own_key: ColumnElement[int] = of.class_.id
+    if session.get_bind().dialect.name == "postgresql":
+        return statement.where(containing(of, wanted)), own_key
+    name = search_table(of.class_.__tablename__)
+    index = table(name, column("rowid"), column(name))
+    quoted = '"' + wanted.replace('"', '""') + '"'
+    statement = statement.join(index, index.c.rowid == own_key).where(index.c[name].op("MATCH")(quoted))
+    return statement, index.c.rowid
+
+
+def containing(of: InstrumentedAttribute[str], wanted: str) -> ColumnElement[bool]:
+    """Whether the text contains ``wanted``, letter case aside, by looking at the row."""
+    return of.icontains(wanted, autoescape=True)
+
+
+def search_table(name: str) -> str:
+    """The name of a table's full-text index on SQLite."""
+    return f"{name}_search"
+
+
+def search_ddl(name: str, of: str) -> list[str]:
+    """The statements that give an SQLite table a trigram index, kept by trigger, with its rows in it."""
+    index = search_table(name)
+    add = f"INSERT INTO {index} (rowid, {of}) VALUES (new.id, new.{of})"  # noqa: S608
+    drop = f"INSERT INTO {index} ({index}, rowid, {of}) VALUES ('delete', old.id, old.{of})"  # noqa: S608
+    return [
+        f"CREATE VIRTUAL TABLE {index} USING fts5"
+        f"({of}, content='{name}', content_rowid='id', tokenize='trigram')",
+        f"CREATE TRIGGER {index}_insert AFTER INSERT ON {name} BEGIN {add}; END",
+        f"CREATE TRIGGER {index}_delete AFTER DELETE ON {name} BEGIN {drop}; END",
+        f"CREATE TRIGGER {index}_update AFTER UPDATE OF id, {of} ON {name} BEGIN {drop}; {add}; END",
+        f"INSERT INTO {index} ({index}) VALUES ('rebuild')",  # noqa: S608
+    ]
+
+
+def search_shadow_tables(connection: Connection) -> set[str]:
+    """The tables that SQLite keeps for its full-text indexes: not ours to compare or copy."""
+    if connection.dialect.name != "sqlite":
+        return set()
+    virtual = connection.execute(
+        select(text("name")).select_from(text("sqlite_schema")).where(text("sql LIKE 'CREATE VIRTUAL TABLE%'"))
+    ).scalars()
+    parts = ("", "_data", "_idx", "_content", "_docsize", "_config")
+    return {name + part for name in virtual for part in parts}

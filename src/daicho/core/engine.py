@@ -1,0 +1,286 @@
+"""One database: its engines, its transactions, its writer and its change feed.
+
+``Database.run`` and ``Database.run_async`` are the only places where a transaction begins and ends.
+"""
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import copy_context
+from functools import cached_property, partial
+from typing import TypeVar
+
+from sqlalchemy import URL, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+from tenacity import AsyncRetrying, Retrying
+
+from daicho.core import dialect, retry
+from daicho.core.changes import ChangeFeed, feed_for
+from daicho.core.errors import Unavailable
+from daicho.core.settings import Settings
+from daicho.core.writer import Writer
+
+R = TypeVar("R")
+Work = Callable[[Session], R]
+
+
+class Database:
+    """A database that operations run on, from threads and from tasks.
+
+    Args:
+        url: where it is, with its driver (``settings.parse_url``).
+        settings: pool sizes, durability, the writer's limits.
+        prepare: called once, before the first transaction: checks the schema, or raises.
+    """
+
+    def __init__(self, url: URL, settings: Settings, prepare: Callable[["Database"], None]) -> None:
+        self.url = url
+        self.settings = settings
+        self.place = url.render_as_string(hide_password=True).replace("+psycopg", "").replace("+pysqlite", "")
+        self.in_threads = dialect.is_sqlite(url)
+        self._prepare = prepare
+        self._closed = False
+        self._start()
+        _databases.add(self)
+
+    def _start(self) -> None:
+        """Set up all that a forked child must not share with its parent."""
+        self._ready = False
+        self._ready_lock = threading.Lock()
+        self._write_turn = threading.Lock()
+        self._engine_lock = threading.Lock()
+        for name in ("engine", "async_engine", "writer", "changes", "_readers", "_writers"):
+            self.__dict__.pop(name, None)
+
+    # -- parts, made when first used -------------------------------------------------------------
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The sync engine."""
+        with self._engine_lock:
+            made: Engine | None = self.__dict__.get("engine")
+            return made or dialect.make_engine(self.url, self.settings)
+
+    @cached_property
+    def async_engine(self) -> AsyncEngine:
+        """The async engine (PostgreSQL)."""
+        return create_async_engine(self.url, **dialect.pool_options(self.settings))
+
+    @cached_property
+    def writer(self) -> Writer:
+        """The group-commit writer."""
+        with self._engine_lock:
+            made: Writer | None = self.__dict__.get("writer")
+            limits = self.settings.database.writer
+            return made or Writer(self.run, self.place, queue=limits.queue, batch=limits.batch)
+
+    @cached_property
+    def changes(self) -> ChangeFeed:
+        """The change feed."""
+        with self._engine_lock:
+            made: ChangeFeed | None = self.__dict__.get("changes")
+            return made or feed_for(self.url)
+
+    @cached_property
+    def _readers(self) -> Executor:
+        return ThreadPoolExecutor(self.settings.database.pool.size, thread_name_prefix="daicho-read")
+
+    @cached_property
+    def _writers(self) -> Executor:
+        # SQLite has one writer at a time: more threads would only wait for each other.
+        return ThreadPoolExecutor(1, thread_name_prefix="daicho-write")
+
+    # -- transactions ----------------------------------------------------------------------------
+
+    def run(self, work: Work[R], *, writes: bool = True, idempotent: bool = False) -> R:
+        """Run ``work`` in one transaction of its own and return its result once that is durable.
+
+        Errors that pass by themselves are retried where that is safe; what remains is raised as a
+        DaichoError.
+        """
+        self.ensure_ready()
+        again = partial(retry.should_repeat, idempotent=idempotent or not writes)
+        try:
+            return Retrying(retry=again, stop=retry.STOP, wait=retry.WAIT, reraise=True)(
+                self._once, work, writes
+            )
+        except Exception as error:
+            raise self._translated(error) from None
+
+    async def run_async(self, work: Work[R], *, writes: bool = True, idempotent: bool = False) -> R:
+        """As ``run``, from a task: over psycopg's async connection, or in a worker thread on SQLite."""
+        if self.in_threads:
+            call = partial(self.run, work, writes=writes, idempotent=idempotent)
+            return await _in_thread(self._writers if writes else self._readers, call)
+        await self.ensure_ready_async()
+        again = partial(retry.should_repeat, idempotent=idempotent or not writes)
+
+        async def once() -> R:
+            async with AsyncSession(self.async_engine, expire_on_commit=False, autoflush=False) as session:
+                return await session.run_sync(_attempt, work)
+
+        try:
+            return await AsyncRetrying(retry=again, stop=retry.STOP, wait=retry.WAIT, reraise=True)(once)
+        except Exception as error:
+            raise self._translated(error) from None
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """One transaction held open by the caller: committed at the end, rolled back on an error."""
+        self.ensure_ready()
+        try:
+            with self._session(writes=True) as session:
+                yield session
+                session.commit()
+        except Exception as error:
+            raise self._translated(error) from None
+
+    @asynccontextmanager
+    async def begin_async(self) -> AsyncIterator["HeldTransaction"]:
+        """As ``begin``, from a task."""
+        if self.in_threads:
+            # A thread of its own: a shared one could be waiting for this very transaction to end.
+            with ThreadPoolExecutor(1, thread_name_prefix="daicho-transaction") as thread:
+                held = self.begin()
+                session = await _in_thread(thread, held.__enter__)
+                try:
+                    yield lambda work: _in_thread(thread, partial(work, session))
+                except BaseException as error:
+                    await _in_thread(thread, partial(held.__exit__, type(error), error, None))
+                    raise
+                await _in_thread(thread, partial(held.__exit__, None, None, None))
+            return
+        await self.ensure_ready_async()
+        try:
+            async with AsyncSession(self.async_engine, expire_on_commit=False, autoflush=False) as session:
+                yield lambda work: session.run_sync(work)
+                await session.commit()
+        except Exception as error:
+            raise self._translated(error) from None
+
+    def _once(self, work: Work[R], writes: bool) -> R:
+        with self._session(writes) as session:
+            return _attempt(session, work)
+
+    @contextmanager
+    def _session(self, writes: bool) -> Iterator[Session]:
+        with self._turn(writes), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+            session.connection(execution_options={"writes": writes})
+            yield session
+
+    @contextmanager
+    def _turn(self, writes: bool) -> Iterator[None]:
+        """On SQLite, let this process's writers wait in line instead of polling the file's lock."""
+        if not (writes and self.in_threads):
+            yield
+            return
+        if not self._write_turn.acquire(timeout=dialect.BUSY_SECONDS):
+            raise Unavailable(
+                f"{self.place}: another transaction of this process has been open for "
+                f"{dialect.BUSY_SECONDS:.0f} seconds",
+                f"{self.place}: このプロセスの別のトランザクションが {dialect.BUSY_SECONDS:.0f} 秒以上"
+                "開いたままです",
+            )
+        try:
+            yield
+        finally:
+            self._write_turn.release()
+
+    def _translated(self, error: Exception) -> Exception:
+        return retry.translated(error, self.place)
+
+    # -- readiness and the end ---------------------------------------------------------------------
+
+    def ensure_ready(self) -> None:
+        """Check, once, that the schema is the one that this code knows."""
+        if self._closed:
+            raise Unavailable(f"{self.place}: this ledger is closed", f"{self.place}: この台帳は閉じています")
+        if self._ready:
+            return
+        with self._ready_lock:
+            if not self._ready:
+                try:
+                    Retrying(
+                        retry=partial(retry.should_repeat, idempotent=True),
+                        stop=retry.STOP,
+                        wait=retry.WAIT,
+                        reraise=True,
+                    )(self._prepare, self)
+                except Exception as error:
+                    raise self._translated(error) from None
+                self._ready = True
+
+    async def ensure_ready_async(self) -> None:
+        if self._closed or not self._ready:
+            await asyncio.to_thread(self.ensure_ready)
+
+    def close(self) -> None:
+        """Write what is queued, then let every connection and thread go. A second call does nothing."""
+        parts = self._take_parts()
+        if isinstance(pool := parts.get("async_engine"), AsyncEngine):
+            # Their loop may be gone: leave the sockets to the garbage collector.
+            pool.sync_engine.dispose(close=False)
+
+    async def close_async(self) -> None:
+        """As ``close``, from a task."""
+        parts = await asyncio.to_thread(self._take_parts)
+        if isinstance(pool := parts.get("async_engine"), AsyncEngine):
+            await pool.dispose()
+
+    def _take_parts(self) -> dict[str, object]:
+        self._closed = True
+        parts = self.__dict__
+        if isinstance(writer := parts.get("writer"), Writer):
+            # Its last batches still need a transaction each.
+            self._closed = False
+            writer.close()
+            self._closed = True
+        for name in ("_readers", "_writers"):
+            if isinstance(threads := parts.get(name), Executor):
+                threads.shutdown(wait=True)
+        if isinstance(changes := parts.get("changes"), ChangeFeed):
+            changes.close()
+        if isinstance(engine := parts.get("engine"), Engine):
+            engine.dispose()
+        return parts
+
+    def after_fork(self) -> None:
+        """In a forked child: forget the parent's sockets, threads and locks, without closing them."""
+        if isinstance(engine := self.__dict__.get("engine"), Engine):
+            engine.dispose(close=False)
+        self._start()
+
+
+HeldTransaction = Callable[[Work[R]], "asyncio.Future[R]"]
+
+
+def _attempt(session: Session, work: Work[R]) -> R:
+    result = work(session)
+    try:
+        session.commit()
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise retry.CommitUnanswered from error
+        raise
+    return result
+
+
+async def _in_thread(executor: Executor, call: Callable[[], R]) -> R:
+    return await asyncio.get_running_loop().run_in_executor(executor, copy_context().run, call)
+
+
+_databases: "weakref.WeakSet[Database]" = weakref.WeakSet()
+
+
+def _reset_in_child() -> None:
+    for database in list(_databases):
+        database.after_fork()
+
+
+os.register_at_fork(after_in_child=_reset_in_child)

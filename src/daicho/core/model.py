@@ -1,0 +1,118 @@
+"""The declarative base, and ``row``: the one gate through which values reach a table."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, Self
+
+from sqlalchemy import MetaData, String, inspect
+from sqlalchemy.orm import DeclarativeBase
+
+from daicho.core.errors import Invalid
+from daicho.core.types import Instant, utc
+
+TEXT_MAX = 16 * 1024 * 1024
+"""The longest text that any column takes, in characters."""
+
+
+class Base(DeclarativeBase):
+    """Every table's base: one naming convention, aware instants, short reprs."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = {datetime: Instant}  # noqa: RUF012  (SQLAlchemy reads it from the class)
+
+    @classmethod
+    def row(cls, **values: object) -> dict[str, Any]:
+        """Check values against this table's columns and return them as a row to write.
+
+        Raises Invalid for a column that does not exist (with the nearest name), a text that is too
+        long for its column or that PostgreSQL could not store (NUL bytes, lone surrogates), and a
+        time without a zone.
+        """
+        checks = _checks(cls)
+        try:
+            return {name: checks[name](name, value) for name, value in values.items()}
+        except KeyError as error:
+            raise unknown_name(str(error.args[0]), checks) from None
+
+    def values(self) -> dict[str, Any]:
+        """Return this row as a mapping of column names to values."""
+        return {attribute.key: getattr(self, attribute.key) for attribute in inspect(type(self)).column_attrs}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Build an instance from a complete row, as if it had been read."""
+        return cls(**values)
+
+    def __repr__(self) -> str:
+        key = ", ".join(str(getattr(self, column.key)) for column in inspect(type(self)).primary_key)
+        return f"<{type(self).__name__} {key}>"
+
+
+def unknown_name(name: str, known: Mapping[str, object]) -> Invalid:
+    """The error for a name that is not among those known, with the nearest one that is."""
+    near = difflib.get_close_matches(name, known, 1)
+    return Invalid(
+        f"unknown name {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"),
+        f"{name!r} という名前はありません。"
+        + (f"{near[0]!r} ではありませんか" if near else f"使える名前: {', '.join(known)}"),
+    )
+
+
+def check_text(name: str, value: str, longest: int = TEXT_MAX) -> str:
+    """Return a text that both databases can store, or raise Invalid naming what is wrong with it."""
+    if len(value) > longest:
+        raise Invalid(
+            f"{name} is {len(value):,} characters long; at most {longest:,} fit",
+            f"{name} が長すぎます: {len(value):,} 文字 (最大 {longest:,} 文字)",
+        )
+    if "\x00" in value:
+        at = value.index("\x00")
+        raise Invalid(
+            f"{name} has a NUL byte at character {at + 1}; remove it",
+            f"{name} の {at + 1} 文字目に NUL があります。取り除いてください",
+        )
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid(
+                f"{name} has half a character (a lone surrogate) at character {error.start + 1}",
+                f"{name} の {error.start + 1} 文字目が壊れています (単独のサロゲート)",
+            ) from None
+    return value
+
+
+Check = Callable[[str, Any], Any]
+
+
+@cache
+def _checks(model: type[Base]) -> dict[str, Check]:
+    return {column.key: _check_for(column.type) for column in inspect(model).columns}
+
+
+def _check_for(kind: object) -> Check:
+    if isinstance(kind, String):
+        longest = kind.length or TEXT_MAX
+        return lambda name, value: _text(name, value, longest)
+    if isinstance(kind, Instant):
+        return lambda _, value: None if value is None else utc(value)
+    return lambda _, value: value
+
+
+def _text(name: str, value: object, longest: int) -> str | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else check_text(name, value, longest)
+    raise Invalid(
+        f"{name} must be text, not {type(value).__name__}",
+        f"{name} は文字列でなければなりません ({type(value).__name__} でした)",
+    )

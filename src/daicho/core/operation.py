@@ -1,0 +1,231 @@
+"""One implementation, two faces.
+
+A store method is written once, against a sync ``Session``. ``@operation`` (it writes), ``@query``
+(it reads) and ``@grouped`` (single appends that share commits) make of it a plain call on
+``Ledger`` and an awaitable one on ``AsyncLedger``, and type checkers see the right one of the two::
+
+    class CallStore(Store[Mode]):
+        @operation
+        def complete(self, session: Session, call_id: str) -> Call: ...
+
+    ledger.calls.complete("call-123")            # Ledger       -> Call
+    await ledger.calls.complete("call-123")      # AsyncLedger  -> Awaitable[Call]
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from sqlalchemy.orm import Session
+
+from daicho.core.engine import Database
+from daicho.core.errors import DaichoError
+from daicho.core.writer import BatchWrite
+
+
+class Sync:
+    """The mode of ``Ledger``: an operation returns its result."""
+
+
+class Async:
+    """The mode of ``AsyncLedger``: an operation returns an awaitable."""
+
+
+Mode = TypeVar("Mode", Sync, Async)
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Store[Any]")
+Item = TypeVar("Item")
+
+
+class Runner(Protocol):
+    """How a face carries out an operation."""
+
+    def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
+        """Run one operation's work in a transaction."""
+
+    def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        """Append one item through the group-commit writer."""
+
+
+class Store(Generic[Mode]):
+    """A room's operations on one face. ``room`` names it in the change feed."""
+
+    room: ClassVar[str]
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+
+class Operation(Generic[S, P, R]):
+    """A store method with two faces. ``body`` is the function itself, for other operations."""
+
+    def __init__(
+        self, body: Callable[Concatenate[S, Session, P], R], *, writes: bool, idempotent: bool
+    ) -> None:
+        functools.update_wrapper(cast("Callable[..., Any]", self), body)
+        self.body = body
+        self._writes = writes
+        self._idempotent = idempotent
+
+    @overload
+    def __get__(self, store: None, owner: type) -> "Operation[S, P, R]": ...
+    @overload
+    def __get__(self, store: Store[Sync], owner: type) -> Callable[P, R]: ...
+    @overload
+    def __get__(self, store: Store[Async], owner: type) -> Callable[P, Awaitable[R]]: ...
+    def __get__(self, store: Store[Any] | None, owner: type) -> Any:
+        if store is None:
+            return self
+
+        @functools.wraps(self.body)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return store._runner.call(  # noqa: SLF001  (the descriptor is the store's own)
+                store.room,
+                lambda session: self.body(cast("S", store), session, *args, **kwargs),
+                writes=self._writes,
+                idempotent=self._idempotent,
+            )
+
+        return call
+
+
+class Grouped(Generic[S, P, R]):
+    """A store method whose calls share commits: it checks its arguments and returns the item to write."""
+
+    def __init__(self, item: Callable[Concatenate[S, P], Any], write: BatchWrite) -> None:
+        functools.update_wrapper(cast("Callable[..., Any]", self), item)
+        self._item = item
+        self._write = write
+
+    @overload
+    def __get__(self, store: None, owner: type) -> "Grouped[S, P, R]": ...
+    @overload
+    def __get__(self, store: Store[Sync], owner: type) -> Callable[P, R]: ...
+    @overload
+    def __get__(self, store: Store[Async], owner: type) -> Callable[P, Awaitable[R]]: ...
+    def __get__(self, store: Store[Any] | None, owner: type) -> Any:
+        if store is None:
+            return self
+
+        @functools.wraps(self._item)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return store._runner.append(  # noqa: SLF001
+                store.room, self._write, functools.partial(self._item, cast("S", store), *args, **kwargs)
+            )
+
+        return call
+
+
+def operation(body: Callable[Concatenate[S, Session, P], R]) -> Operation[S, P, R]:
+    """A method that writes: one transaction, repeated only where its commit surely did not happen."""
+    return Operation(body, writes=True, idempotent=False)
+
+
+def idempotent(body: Callable[Concatenate[S, Session, P], R]) -> Operation[S, P, R]:
+    """A method that writes what it may write twice: repeated even when its commit went unanswered."""
+    return Operation(body, writes=True, idempotent=True)
+
+
+def query(body: Callable[Concatenate[S, Session, P], R]) -> Operation[S, P, R]:
+    """A method that only reads."""
+    return Operation(body, writes=False, idempotent=True)
+
+
+def grouped(
+    write: Callable[[Session, Sequence[Item]], Sequence[R | DaichoError]],
+) -> Callable[[Callable[Concatenate[S, P], Item]], Grouped[S, P, R]]:
+    """A method whose single calls share commits with others.
+
+    The method itself runs in the caller: it checks its arguments and returns an item. ``write`` puts
+    a batch of items into the database and returns each one's result or error, in their order.
+    """
+    return lambda item: Grouped(item, write)
+
+
+# -- the four runners: each face, alone and within ``begin()`` -------------------------------------
+
+
+class SyncRunner:
+    """``Ledger``: each operation in a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
+        result = self._database.run(work, writes=writes, idempotent=idempotent)
+        if writes:
+            self._database.changes.mark(frozenset({room}))
+        return result
+
+    def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        self._database.ensure_ready()
+        result = self._database.writer.submit(write, item())
+        self._database.changes.mark(frozenset({room}))
+        return result
+
+
+class AsyncRunner:
+    """``AsyncLedger``: each operation in a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def call(
+        self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool
+    ) -> Any:
+        result = await self._database.run_async(work, writes=writes, idempotent=idempotent)
+        if writes:
+            self._database.changes.mark(frozenset({room}))
+        return result
+
+    async def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        await self._database.ensure_ready_async()
+        result = await self._database.writer.submit_async(write, item())
+        self._database.changes.mark(frozenset({room}))
+        return result
+
+
+class HeldRunner:
+    """Within ``Ledger.begin()``: every operation in the one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.changed: set[str] = set()
+
+    def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
+        if writes:
+            self.changed.add(room)
+        return work(self._session)
+
+    def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        self.changed.add(room)
+        return alone(self._session, write, item())
+
+
+class AsyncHeldRunner:
+    """Within ``AsyncLedger.begin()``: every operation in the one transaction."""
+
+    def __init__(self, run: Callable[[Callable[[Session], Any]], Awaitable[Any]]) -> None:
+        self._run = run
+        self.changed: set[str] = set()
+
+    async def call(
+        self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool
+    ) -> Any:
+        if writes:
+            self.changed.add(room)
+        return await self._run(work)
+
+    async def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        self.changed.add(room)
+        ready = item()
+        return await self._run(lambda session: alone(session, write, ready))
+
+
+def alone(session: Session, write: BatchWrite, item: object) -> Any:
+    """Write a batch of one and return its result, or raise its error."""
+    result = write(session, [item])[0]
+    if isinstance(result, DaichoError):
+        raise result
+    return result

@@ -1,0 +1,112 @@
+"""Keyset pages: every list has a limit and a cursor, and page 10,000 costs what page 1 costs."""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from daicho.core.errors import Invalid
+
+T = TypeVar("T")
+LIMIT_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items of a list and the way to the next ones.
+
+    Attributes:
+        items: the items, in the list's order.
+        next: the cursor of the following page; None on the last.
+    """
+
+    items: list[T]
+    next: str | None = None
+
+    def __iter__(self) -> Any:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+SortKey = ColumnElement[Any] | InstrumentedAttribute[Any]
+
+
+def keyset(
+    session: Session,
+    statement: Select[Any],
+    keys: Sequence[SortKey],
+    *,
+    limit: int,
+    cursor: str | None,
+    descending: bool = False,
+    item: Callable[[Row[Any]], Any] = lambda row: row[0],
+) -> Page[Any]:
+    """Run a statement for one page, sorted by ``keys``, which together are unique.
+
+    Args:
+        limit: 1 to 1,000 items.
+        cursor: a former page's ``next``; None for the first page.
+        descending: the direction, the same for every key.
+        item: makes an item of a row.
+
+    Raises Invalid for a limit or a cursor that cannot be.
+    """
+    check_limit(limit)
+    selected = statement.add_columns(*[key.label(f"_key_{at}") for at, key in enumerate(keys)])
+    if cursor is not None:
+        place = tuple_(*[literal(value, key.type) for key, value in zip(keys, _decode(cursor, keys), strict=True)])
+        here = tuple_(*keys)
+        selected = selected.where(here < place if descending else here > place)
+    order = [key.desc() if descending else key.asc() for key in keys]
+    rows = session.execute(selected.order_by(*order).limit(limit + 1)).all()
+    following = encode(rows[limit - 1][-len(keys) :]) if len(rows) > limit else None
+    return Page([item(row) for row in rows[:limit]], following)
+
+
+def check_limit(limit: int) -> int:
+    """Return the limit, or raise Invalid when it is not 1 to 1,000."""
+    if not 1 <= limit <= LIMIT_MAX:
+        raise Invalid(f"limit is {limit}; 1 to {LIMIT_MAX}", f"limit が {limit} です。1 から {LIMIT_MAX} まで")
+    return limit
+
+
+def encode(values: Sequence[Any]) -> str:
+    """Write a place in a list as a cursor: opaque, short, safe in a URL."""
+    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    return base64.urlsafe_b64encode(json.dumps(plain, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, keys: Sequence[SortKey]) -> list[Any]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(values, list) or len(values) != len(keys):
+            raise ValueError
+        return [_typed(value, key) for value, key in zip(values, keys, strict=True)]
+    except (ValueError, TypeError):
+        raise Invalid(
+            f"{cursor!r} is not a cursor of this list; begin again without one",
+            f"{cursor!r} はこの一覧のカーソルではありません。カーソルなしで始めてください",
+        ) from None
+
+
+def _typed(value: Any, key: SortKey) -> Any:
+    wanted = key.type.python_type
+    typed = datetime.fromisoformat(value) if wanted is datetime else value
+    if not isinstance(typed, wanted) or isinstance(typed, bool) or (wanted is int and abs(typed) >= 2**63):
+        raise ValueError
+    return typed
+
+
+def decode_number(cursor: str | None) -> int | None:
+    """Read a cursor of one number, as ``encode([number])`` wrote it."""
+    if cursor is None:
+        return None
+    number: int = _decode(cursor, [literal(0)])[0]
+    return number

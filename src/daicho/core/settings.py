@@ -1,0 +1,249 @@
+"""Settings: environment, then ``.env``, then ``config.yaml``, then the default.
+
+The names of seeds 000 and 001 hold: ``DATABASE_URL`` and ``DB_ECHO``; ``DATABASE_TYPE`` …
+``DATABASE_PASSWORD``; the ``database:`` section of ``config.yaml`` with ``sqlite``, ``postgresql``
+and ``pool``; ``context_storage.base_dir``. ``DATABASE_URL`` overrides the parts.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from daicho.core.errors import Invalid
+
+CONFIG_FILE = "config.yaml"
+DEFAULT_URL = "sqlite:///daicho.db"
+
+
+class Section(BaseModel):
+    """A part of ``config.yaml``. A key that nothing reads is a mistake, and is said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Sqlite(Section):
+    """``database.sqlite``."""
+
+    path: str | None = Field(None, description="The file, relative to context_storage.base_dir.")
+    synchronous: Literal["full", "normal"] = Field(
+        "full", description="full survives power loss; normal only the end of the process."
+    )
+
+
+class Postgresql(Section):
+    """``database.postgresql``: the parts of a URL."""
+
+    host: str = "localhost"
+    port: int = Field(5432, ge=1, le=65535)
+    name: str = "coding_agent"
+    user: str = ""
+    password: SecretStr = SecretStr("")
+
+
+class Pool(Section):
+    """``database.pool``: how many connections are kept, and for how long (seconds)."""
+
+    size: int = Field(5, ge=1, le=1000)
+    max_overflow: int = Field(10, ge=0, le=1000)
+    timeout: float = Field(30, gt=0)
+    recycle: int = Field(3600, ge=-1)
+
+
+class Writer(Section):
+    """``database.writer``: the group-commit writer."""
+
+    queue: int = Field(10_000, ge=1, description="Appends that may wait; one more makes its caller wait.")
+    batch: int = Field(500, ge=1, description="The most appends that share one commit.")
+
+
+class Database(Section):
+    """``database``: where the ledger lives."""
+
+    type: Literal["sqlite", "postgresql"] = "sqlite"
+    url: SecretStr | None = None
+    echo: bool = False
+    sqlite: Sqlite = Sqlite()
+    postgresql: Postgresql = Postgresql()
+    pool: Pool = Pool()
+    writer: Writer = Writer()
+
+
+class ContextStorage(Section):
+    """``context_storage``: where tasks keep their files."""
+
+    model_config = ConfigDict(extra="ignore")
+    base_dir: Path = Path("contexts")
+
+
+class Server(Section):
+    """``server``: what ``daicho serve`` listens on and whom it lets in."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8765, ge=0, le=65535)
+    token: SecretStr | None = Field(
+        None, description="The bearer token; at least 16 characters. Unset: a new one at every start."
+    )
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if self.token is not None and len(self.token.get_secret_value()) < 16:
+            raise ValueError("the token must be at least 16 characters long")
+        return self
+
+
+ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
+    "DATABASE_URL": ("database", "url"),
+    "DATABASE_TYPE": ("database", "type"),
+    "DATABASE_HOST": ("database", "postgresql", "host"),
+    "DATABASE_PORT": ("database", "postgresql", "port"),
+    "DATABASE_NAME": ("database", "postgresql", "name"),
+    "DATABASE_USER": ("database", "postgresql", "user"),
+    "DATABASE_PASSWORD": ("database", "postgresql", "password"),
+    "DB_ECHO": ("database", "echo"),
+    "DAICHO_SQLITE_SYNCHRONOUS": ("database", "sqlite", "synchronous"),
+    "DAICHO_HOST": ("server", "host"),
+    "DAICHO_PORT": ("server", "port"),
+    "DAICHO_TOKEN": ("server", "token"),
+}
+"""Each environment variable (and ``.env`` name) and the place in ``config.yaml`` that it overrides."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set.
+
+    ``Settings()`` reads the environment, ``.env`` and ``config.yaml`` of the current directory.
+
+    Raises Invalid, naming the file and the key, when one of them cannot be right.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    database: Database = Database()
+    context_storage: ContextStorage = ContextStorage()
+    server: Server = Server()
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _readable(error) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            InitSettingsSource(settings_cls, _environment()),
+            InitSettingsSource(settings_cls, _config_file(Path(CONFIG_FILE))),
+        )
+
+    def database_url(self) -> URL:
+        """Return the URL that the settings mean, with its driver: ``DATABASE_URL`` or the parts."""
+        database = self.database
+        if database.url is not None and database.url.get_secret_value():
+            return parse_url(database.url.get_secret_value())
+        if database.type == "postgresql":
+            parts = database.postgresql
+            return URL.create(
+                "postgresql+psycopg",
+                username=parts.user or None,
+                password=parts.password.get_secret_value() or None,
+                host=parts.host,
+                port=parts.port,
+                database=parts.name,
+            )
+        if database.sqlite.path is not None:
+            return parse_url(f"sqlite:///{self.context_storage.base_dir / database.sqlite.path}")
+        return parse_url(DEFAULT_URL)
+
+
+def parse_url(text: str) -> URL:
+    """Return a database URL with the driver that Daicho speaks.
+
+    ``postgres://`` and ``postgresql://`` (with any driver suffix) mean psycopg 3, ``sqlite://`` the
+    standard library's driver. Raises Invalid for anything else; a password is never repeated.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise Invalid(
+            "DATABASE_URL is not a URL; write sqlite:///daicho.db or postgresql://user@host/name",
+            "DATABASE_URL が URL ではありません。sqlite:///daicho.db や postgresql://user@host/name と書いてください",
+        ) from None
+    scheme = url.drivername.split("+")[0]
+    if scheme in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    if scheme == "sqlite":
+        return url.set(drivername="sqlite+pysqlite")
+    raise Invalid(
+        f"DATABASE_URL: unknown scheme {scheme!r}; write sqlite:///daicho.db or postgresql://user@host/name",
+        f"DATABASE_URL: {scheme!r} は使えません。"
+        "sqlite:///daicho.db や postgresql://user@host/name と書いてください",
+    )
+
+
+def _environment() -> dict[str, Any]:
+    """The environment's values and, below them, those of ``.env``, put in their nested places."""
+    import os
+
+    from dotenv import dotenv_values
+
+    try:
+        flat: dict[str, str | None] = {**dotenv_values(".env", encoding="utf-8"), **os.environ}
+    except UnicodeDecodeError:
+        raise Invalid(".env is not UTF-8 text", ".env が UTF-8 の文字列ではありません") from None
+    nested: dict[str, Any] = {}
+    for name, path in ENVIRONMENT.items():
+        if value := flat.get(name):
+            place = nested
+            for key in path[:-1]:
+                place = place.setdefault(key, {})
+            place[path[-1]] = value
+    return nested
+
+
+def _config_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read: {error}", f"{path} を読めません: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise Invalid(f"{path}: {line}{problem}", f"{path}: {line}{problem}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise Invalid(
+            f"{path} must hold keys and values at its top level",
+            f"{path} の最上位は「キー: 値」でなければなりません",
+        )
+    return {
+        key: value for key, value in content.items() if key in Settings.model_fields and value is not None
+    }
+
+
+def _readable(error: ValidationError) -> Invalid:
+    """One line a mistake: the key, the environment variable that may have set it, the reason."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        path = tuple(str(part) for part in problem["loc"])
+        variable = next((name for name, place in ENVIRONMENT.items() if place == path), None)
+        name = ".".join(path) + (f" ({variable})" if variable else "")
+        lines.append(f"{name}: {problem['msg']}")
+    return Invalid("settings: " + "; ".join(lines), "設定: " + "; ".join(lines))

@@ -1,0 +1,81 @@
+"""Column types that behave alike on SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from sqlalchemy import ARRAY, JSON, BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy.orm import mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from daicho.core.errors import Invalid
+
+SNOWFLAKE_MAX = 2**63 - 1
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time: timezone-aware UTC going in and coming out.
+
+    PostgreSQL keeps TIMESTAMPTZ. SQLite keeps naive UTC text, ``2026-11-21 08:18:22.000000``, the
+    form that SQLAlchemy programs have always written there, so that older files sort and read alike.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = utc(value)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class StringList(TypeDecorator[list[str]]):
+    """A list of strings: TEXT[] on PostgreSQL, a JSON array on SQLite."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(Text()) if dialect.name == "postgresql" else JSON())
+
+
+class Snowflake(TypeDecorator[int]):
+    """A 64-bit Discord id. One that does not fit is ``Invalid`` before it reaches the database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        if value is not None and not 0 <= value <= SNOWFLAKE_MAX:
+            raise Invalid(
+                f"{value} is not a snowflake: 0 to {SNOWFLAKE_MAX}",
+                f"{value} は snowflake ではありません: 0 から {SNOWFLAKE_MAX} まで",
+            )
+        return value
+
+
+Key = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
+"""A primary key that the database counts up: BIGINT on PostgreSQL, the rowid on SQLite."""
+
+
+def utc(value: datetime) -> datetime:
+    """Return an aware instant in UTC.
+
+    Raises Invalid for a naive one: nobody can know which instant it means.
+    """
+    if value.tzinfo is None:
+        raise Invalid(
+            f"{value.isoformat()} has no time zone; write {value.isoformat()}+00:00 or +09:00",
+            f"{value.isoformat()} に時間帯がありません。{value.isoformat()}+09:00 のように書いてください",
+        )
+    return value.astimezone(UTC)
+
+
+def now() -> datetime:
+    """The present instant in UTC, to the microsecond."""
+    return datetime.now(UTC)

@@ -1,0 +1,124 @@
+"""``Ledger`` and ``AsyncLedger``: the one face of everything that Daicho records."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Generic, Self, get_origin, get_type_hints
+
+from sqlalchemy import URL
+
+from daicho import migrations
+from daicho.calls.store import CallStore
+from daicho.core.engine import Database
+from daicho.core.operation import (
+    Async,
+    AsyncHeldRunner,
+    AsyncRunner,
+    HeldRunner,
+    Mode,
+    Runner,
+    Sync,
+    SyncRunner,
+)
+from daicho.core.settings import Settings, parse_url
+
+
+class Rooms(Generic[Mode]):
+    """The rooms of the ledger. A new domain is a new folder and one line here."""
+
+    calls: CallStore[Mode]
+
+    def __init__(self, runner: Runner) -> None:
+        for name, store in get_type_hints(Rooms).items():
+            setattr(self, name, (get_origin(store) or store)(runner))
+
+
+ROOMS: tuple[str, ...] = tuple(Rooms.__annotations__)
+"""The rooms' names, in the order in which menus show them."""
+
+
+def open_database(url: str | URL | None = None, settings: Settings | None = None) -> Database:
+    """Return the database that a URL or the settings name, without touching it yet.
+
+    Raises Invalid for a URL or a setting that cannot be.
+    """
+    settings = settings or Settings()
+    place = parse_url(str(url) if isinstance(url, str) else url.render_as_string(False)) if url else None
+    return Database(place or settings.database_url(), settings, migrations.prepare)
+
+
+class Ledger(Rooms[Sync]):
+    """The ledger for threads: every operation returns its result.
+
+    Args:
+        url: ``sqlite:///daicho.db``, ``sqlite://`` (memory), ``postgresql://user@host/name``; the
+            settings' database, if None.
+        settings: the settings; read from environment, ``.env`` and ``config.yaml``, if None.
+
+    Use it from any number of threads. A new or empty SQLite file is set up at first use.
+
+    >>> with Ledger("sqlite://") as ledger:
+    ...     call = ledger.calls.start("call-123", "client-001")
+    ...     line = ledger.calls.append_log("call-123", "user", "こんにちは", state="greeting")
+    ...     [log.text for log in ledger.calls.transcript("call-123")]
+    ['こんにちは']
+    """
+
+    def __init__(self, url: str | URL | None = None, *, settings: Settings | None = None) -> None:
+        self.database = open_database(url, settings)
+        super().__init__(SyncRunner(self.database))
+
+    @contextmanager
+    def begin(self) -> Iterator[Rooms[Sync]]:
+        """Run several operations in one transaction: all of them happen, or none.
+
+        >>> with Ledger("sqlite://") as ledger, ledger.begin() as tx:
+        ...     call = tx.calls.start("call-1", "client-001")
+        ...     call = tx.calls.complete("call-1")
+        """
+        with self.database.begin() as session:
+            runner = HeldRunner(session)
+            yield Rooms[Sync](runner)
+        self.database.changes.mark(frozenset(runner.changed))
+
+    def close(self) -> None:
+        """Write what is queued and let every connection go. A second call does nothing."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncLedger(Rooms[Async]):
+    """The ledger for tasks: every operation is awaited. Arguments as for ``Ledger``."""
+
+    def __init__(self, url: str | URL | None = None, *, settings: Settings | None = None) -> None:
+        self.database = open_database(url, settings)
+        super().__init__(AsyncRunner(self.database))
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Rooms[Async]]:
+        """Run several operations in one transaction: all of them happen, or none."""
+        async with self.database.begin_async() as run:
+            runner = AsyncHeldRunner(run)
+            yield Rooms[Async](runner)
+        self.database.changes.mark(frozenset(runner.changed))
+
+    def changes(self) -> AsyncIterator[frozenset[str]]:
+        """Yield the names of rooms that may have changed, each time any process has written.
+
+        ``*`` among them means any room. Look at the rows themselves for what has changed.
+        """
+        return self.database.changes.watch()
+
+    async def close(self) -> None:
+        """Write what is queued and let every connection go. A second call does nothing."""
+        await self.database.close_async()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
