@@ -49,9 +49,7 @@ class Imported:
     lines: int = 0
 
     def __add__(self, other: "Imported") -> "Imported":
-        return Imported(
-            self.added + other.added, self.existing + other.existing, self.lines + other.lines
-        )
+        return Imported(self.added + other.added, self.existing + other.existing, self.lines + other.lines)
 
 
 class Out(BaseModel):
@@ -111,7 +109,7 @@ class HitPage(BaseModel):
 
     items: list[HitOut]
     next: str | None = Field(
-        description="Pass it as `cursor`. A page may be short of `limit`, even empty, and still have a next one."
+        description="Pass it as `cursor`. A page may be short, even empty, and still have a next one."
     )
 
 

@@ -114,7 +114,8 @@ class CallStore(Store[Mode]):
         """
         checked = [_numbered(at, line) for at, line in enumerate(lines, 1)]
         for start in range(0, len(checked), APPEND_CHUNK):
-            for at, answer in enumerate(write_lines(session, checked[start : start + APPEND_CHUNK]), start + 1):
+            answers = write_lines(session.connection(), checked[start : start + APPEND_CHUNK])
+            for at, answer in enumerate(answers, start + 1):
                 if isinstance(answer, DaichoError):
                     raise answer_for(at, answer)
         return len(checked)
@@ -143,7 +144,10 @@ class CallStore(Store[Mode]):
         """
         values = Call.row(current_state=state, ended_at=ended_at or now())
         ended = session.execute(
-            update(Call).where(Call.call_id == call_id, Call.ended_at.is_(None)).values(values).returning(Call)
+            update(Call)
+            .where(Call.call_id == call_id, Call.ended_at.is_(None))
+            .values(values)
+            .returning(Call)
         ).scalar_one_or_none()
         return ended or _one(session, call_id)
 
@@ -178,9 +182,7 @@ class CallStore(Store[Mode]):
         statement = select(CallLog).where(CallLog.call_id == call_id)
         if after is not None:
             statement = statement.where(CallLog.id > after)
-        return keyset(
-            session, statement, [CallLog.id], limit=limit, cursor=cursor, descending=newest_first
-        )
+        return keyset(session, statement, [CallLog.id], limit=limit, cursor=cursor, descending=newest_first)
 
     @query
     def search(

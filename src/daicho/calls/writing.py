@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Update, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, Update, bindparam, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from daicho.calls.models import Call, CallLog
@@ -30,30 +30,30 @@ class NewLine:
     new_call: Row | None
 
 
-def write_lines(session: Session, lines: Sequence[NewLine]) -> list[CallLog | DaichoError]:
+def write_lines(connection: Connection, lines: Sequence[NewLine]) -> list[CallLog | DaichoError]:
     """Write lines of any calls, move the calls' states, and return each line as stored, in order.
 
     A line of an unknown call is answered with NotFound, unless it brings the call; one whose
     ``message_id`` is there already with the line as it was first stored.
     """
-    _create_calls(session, lines)
+    _create_calls(connection, lines)
     if any(line.row["state"] is None or line.row["message_id"] is not None for line in lines):
-        return _write_looking(session, lines)
+        return _write_looking(connection, lines)
     rows = [line.row for line in lines]
-    missing = _touch_calls(session, lines)
+    missing = _touch_calls(connection, lines)
     if missing:
         rows = [row for row in rows if row["call_id"] not in missing]
-    stored = iter(_insert(session, rows))
+    stored = iter(_insert(connection, rows))
     return [
         NotFound(CALL, line.row["call_id"]) if line.row["call_id"] in missing else next(stored)
         for line in lines
     ]
 
 
-def _write_looking(session: Session, lines: Sequence[NewLine]) -> list[CallLog | DaichoError]:
+def _write_looking(connection: Connection, lines: Sequence[NewLine]) -> list[CallLog | DaichoError]:
     """As ``write_lines``, where a line must know its call's state or whether it was written before."""
-    states = _lock_calls(session, {line.row["call_id"] for line in lines})
-    seen = _seen(session, [line.row for line in lines if line.row["message_id"] is not None])
+    states = _lock_calls(connection, {line.row["call_id"] for line in lines})
+    seen = _seen(connection, [line.row for line in lines if line.row["message_id"] is not None])
     answers: list[CallLog | DaichoError | Row] = []
     new: list[NewLine] = []
     pending: dict[tuple[str, str], Row] = {}
@@ -72,19 +72,19 @@ def _write_looking(session: Session, lines: Sequence[NewLine]) -> list[CallLog |
             new.append(line)
             answers.append(row)
     if new:
-        _touch_calls(session, new)
-    stored = _insert(session, [line.row for line in new])
+        _touch_calls(connection, new)
+    stored = _insert(connection, [line.row for line in new])
     by_row = {id(line.row): log for line, log in zip(new, stored, strict=True)}
     return [by_row[id(answer)] if isinstance(answer, dict) else answer for answer in answers]
 
 
-def _create_calls(session: Session, lines: Sequence[NewLine]) -> None:
+def _create_calls(connection: Connection, lines: Sequence[NewLine]) -> None:
     new = {line.row["call_id"]: line.new_call for line in reversed(lines) if line.new_call is not None}
     if new:
-        session.connection().execute(_insert_call(_dialect(session)), [new[key] for key in sorted(new)])
+        connection.execute(_insert_call(_dialect(connection)), [new[key] for key in sorted(new)])
 
 
-def _touch_calls(session: Session, lines: Sequence[NewLine]) -> set[str]:
+def _touch_calls(connection: Connection, lines: Sequence[NewLine]) -> set[str]:
     """Move each call to its last line's state, keep its first caller number; return unknown calls."""
     latest: dict[str, Row] = {}
     for line in lines:
@@ -92,27 +92,27 @@ def _touch_calls(session: Session, lines: Sequence[NewLine]) -> set[str]:
         known = latest.get(call_id)
         number = (known and known["new_number"]) or line.caller_number
         latest[call_id] = {"key": call_id, "new_state": line.row["state"], "new_number": number}
-    touched = session.connection().execute(_touch(), [latest[key] for key in sorted(latest)]).rowcount
+    touched = connection.execute(_touch(), [latest[key] for key in sorted(latest)]).rowcount
     if touched == len(latest):
         return set()
-    return latest.keys() - _lock_calls(session, set(latest)).keys()
+    return latest.keys() - _lock_calls(connection, set(latest)).keys()
 
 
-def _lock_calls(session: Session, call_ids: set[str]) -> dict[str, str]:
-    rows = session.execute(
+def _lock_calls(connection: Connection, call_ids: set[str]) -> dict[str, str]:
+    rows = connection.execute(
         select(Call.call_id, Call.current_state)
         .where(Call.call_id.in_(sorted(call_ids)))
         .order_by(Call.call_id)
         .with_for_update()
     )
-    return {call_id: state for call_id, state in rows}
+    return {row.call_id: row.current_state for row in rows}
 
 
-def _seen(session: Session, rows: Sequence[Row]) -> dict[tuple[str, str | None], CallLog]:
+def _seen(connection: Connection, rows: Sequence[Row]) -> dict[tuple[str, str | None], CallLog]:
     if not rows:
         return {}
     names = [(row["call_id"], row["message_id"]) for row in rows]
-    found = session.scalars(
+    found = Session(connection).scalars(
         select(CallLog).where(
             CallLog.message_id.is_not(None), tuple_(CallLog.call_id, CallLog.message_id).in_(names)
         )
@@ -120,15 +120,15 @@ def _seen(session: Session, rows: Sequence[Row]) -> dict[tuple[str, str | None],
     return {(log.call_id, log.message_id): log for log in found}
 
 
-def _insert(session: Session, rows: Sequence[Row]) -> list[CallLog]:
+def _insert(connection: Connection, rows: Sequence[Row]) -> list[CallLog]:
     if not rows:
         return []
-    numbers = session.connection().execute(_insert_log(_dialect(session)), rows).scalars()
-    return [CallLog(id=number, **row) for number, row in zip(numbers, rows, strict=True)]
+    numbers = connection.execute(_insert_log(_dialect(connection)), rows).scalars()
+    return [CallLog.of({"id": number, **row}) for number, row in zip(numbers, rows, strict=True)]
 
 
-def _dialect(session: Session) -> str:
-    return session.get_bind().dialect.name
+def _dialect(connection: Connection) -> str:
+    return connection.dialect.name
 
 
 @cache

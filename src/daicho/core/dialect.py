@@ -3,10 +3,10 @@
 Everything else in Daicho is written once. A test for the dialect anywhere else is a mistake.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVarTuple
 from uuid import uuid4
 
 import psycopg
@@ -14,6 +14,7 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Dialect,
     Engine,
     Index,
     Select,
@@ -28,7 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import await_only
 
 from daicho.core.errors import Invalid
@@ -42,6 +44,7 @@ BULK_ROWS = 5_000
 MIGRATION_LOCK = 0x0DA1C40
 """The PostgreSQL advisory lock that lets one migration run at a time."""
 
+Ts = TypeVarTuple("Ts")
 Insert = postgresql.Insert | sqlite.Insert
 
 
@@ -67,8 +70,6 @@ def make_engine(url: URL, settings: Settings) -> Engine:
         options |= {"pool_size": 1, "max_overflow": 0, "pool_timeout": BUSY_SECONDS}
     else:
         _check_folder(url)
-    from sqlalchemy.pool import QueuePool
-
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -170,11 +171,8 @@ def _copy_in(
             f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS "  # noqa: S608  (names from the model)
             f"SELECT {columns} FROM {quote(target.name)} LIMIT 0"
         )
-    binds = [target.c[name].type.dialect_impl(connection.dialect) for name in names]
-    convert = [kind.bind_processor(connection.dialect) or (lambda value: value) for kind in binds]
-    values = [
-        tuple(change(row[name]) for name, change in zip(names, convert, strict=True)) for row in rows
-    ]
+    convert = [_converter(target.c[name].type, connection.dialect) for name in names]
+    values = [tuple(change(row[name]) for name, change in zip(names, convert, strict=True)) for row in rows]
     statement = f"COPY {quote(place)} ({columns}) FROM STDIN"
     driver = connection.connection.driver_connection
     if isinstance(driver, psycopg.AsyncConnection):
@@ -191,6 +189,11 @@ def _copy_in(
     ).rowcount
     connection.exec_driver_sql(f"DROP TABLE {place}")
     return moved
+
+
+def _converter(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
+    """What a column's type does to a value on its way to the driver."""
+    return kind.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
 
 
 async def _copy_async(
@@ -212,14 +215,14 @@ def _chunks(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mappi
 
 def trigram_index(name: str, of: InstrumentedAttribute[str]) -> Index:
     """The PostgreSQL half of an indexed substring search; SQLite's is the table of ``search_ddl``."""
-    return Index(
-        name, of, postgresql_using="gin", postgresql_ops={of.key: "gin_trgm_ops"}
-    ).ddl_if(dialect="postgresql")  # type: ignore[return-value]
+    index = Index(name, of, postgresql_using="gin", postgresql_ops={of.key: "gin_trgm_ops"})
+    index.ddl_if(dialect="postgresql")
+    return index
 
 
 def matching(
-    session: Session, statement: Select[Any], of: InstrumentedAttribute[str], wanted: str
-) -> tuple[Select[Any], ColumnElement[int]]:
+    session: Session, statement: Select[*Ts], of: InstrumentedAttribute[str], wanted: str
+) -> tuple[Select[*Ts], ColumnElement[int]]:
     """Narrow a statement to the rows whose text contains ``wanted``, letter case aside, by the index.
 
     Returns the statement and the column to order by, newest first: the row's own number.
@@ -265,7 +268,9 @@ def search_shadow_tables(connection: Connection) -> set[str]:
     if connection.dialect.name != "sqlite":
         return set()
     virtual = connection.execute(
-        select(text("name")).select_from(text("sqlite_schema")).where(text("sql LIKE 'CREATE VIRTUAL TABLE%'"))
+        select(text("name"))
+        .select_from(text("sqlite_schema"))
+        .where(text("sql LIKE 'CREATE VIRTUAL TABLE%'"))
     ).scalars()
     parts = ("", "_data", "_idx", "_content", "_docsize", "_config")
     return {name + part for name in virtual for part in parts}

@@ -7,14 +7,14 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -78,7 +78,7 @@ class Database:
         with self._engine_lock:
             made: Writer | None = self.__dict__.get("writer")
             limits = self.settings.database.writer
-            return made or Writer(self.run, self.place, queue=limits.queue, batch=limits.batch)
+            return made or Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
 
     @cached_property
     def changes(self) -> ChangeFeed:
@@ -105,11 +105,16 @@ class Database:
         DaichoError.
         """
         self.ensure_ready()
-        again = partial(retry.should_repeat, idempotent=idempotent or not writes)
+        return self._repeating(partial(self._once, work, writes), idempotent=idempotent or not writes)
+
+    def run_batch(self, work: Callable[[Connection], R]) -> R:
+        """As ``run``, for the writer: on a bare connection, without the cost of a session."""
+        return self._repeating(partial(self._once_bare, work), idempotent=False)
+
+    def _repeating(self, once: Callable[[], R], *, idempotent: bool) -> R:
+        again = partial(retry.should_repeat, idempotent=idempotent)
         try:
-            return Retrying(retry=again, stop=retry.STOP, wait=retry.WAIT, reraise=True)(
-                self._once, work, writes
-            )
+            return Retrying(retry=again, stop=retry.STOP, wait=retry.WAIT, reraise=True)(once)
         except Exception as error:
             raise self._translated(error) from None
 
@@ -142,7 +147,7 @@ class Database:
             raise self._translated(error) from None
 
     @asynccontextmanager
-    async def begin_async(self) -> AsyncIterator["HeldTransaction"]:
+    async def begin_async(self) -> AsyncIterator["RunHeld"]:
         """As ``begin``, from a task."""
         if self.in_threads:
             # A thread of its own: a shared one could be waiting for this very transaction to end.
@@ -158,15 +163,21 @@ class Database:
             return
         await self.ensure_ready_async()
         try:
-            async with AsyncSession(self.async_engine, expire_on_commit=False, autoflush=False) as session:
-                yield lambda work: session.run_sync(work)
-                await session.commit()
+            async with AsyncSession(self.async_engine, expire_on_commit=False, autoflush=False) as held_open:
+                yield held_open.run_sync
+                await held_open.commit()
         except Exception as error:
             raise self._translated(error) from None
 
     def _once(self, work: Work[R], writes: bool) -> R:
         with self._session(writes) as session:
             return _attempt(session, work)
+
+    def _once_bare(self, work: Callable[[Connection], R]) -> R:
+        with self._turn(writes=True), self.engine.connect() as connection:
+            result = work(connection)
+            _commit(connection)
+            return result
 
     @contextmanager
     def _session(self, writes: bool) -> Iterator[Session]:
@@ -205,15 +216,7 @@ class Database:
             return
         with self._ready_lock:
             if not self._ready:
-                try:
-                    Retrying(
-                        retry=partial(retry.should_repeat, idempotent=True),
-                        stop=retry.STOP,
-                        wait=retry.WAIT,
-                        reraise=True,
-                    )(self._prepare, self)
-                except Exception as error:
-                    raise self._translated(error) from None
+                self._repeating(partial(self._prepare, self), idempotent=True)
                 self._ready = True
 
     async def ensure_ready_async(self) -> None:
@@ -237,10 +240,7 @@ class Database:
         self._closed = True
         parts = self.__dict__
         if isinstance(writer := parts.get("writer"), Writer):
-            # Its last batches still need a transaction each.
-            self._closed = False
             writer.close()
-            self._closed = True
         for name in ("_readers", "_writers"):
             if isinstance(threads := parts.get(name), Executor):
                 threads.shutdown(wait=True)
@@ -257,18 +257,23 @@ class Database:
         self._start()
 
 
-HeldTransaction = Callable[[Work[R]], "asyncio.Future[R]"]
+RunHeld = Callable[[Callable[[Session], Any]], Coroutine[Any, Any, Any]]
+"""Runs a function on the session of a transaction that is held open."""
 
 
 def _attempt(session: Session, work: Work[R]) -> R:
     result = work(session)
+    _commit(session)
+    return result
+
+
+def _commit(transaction: Session | Connection) -> None:
     try:
-        session.commit()
+        transaction.commit()
     except DBAPIError as error:
         if error.connection_invalidated:
             raise retry.CommitUnanswered from error
         raise
-    return result
 
 
 async def _in_thread(executor: Executor, call: Callable[[], R]) -> R:

@@ -16,6 +16,7 @@ import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from daicho.core.engine import Database
@@ -133,7 +134,7 @@ def query(body: Callable[Concatenate[S, Session, P], R]) -> Operation[S, P, R]:
 
 
 def grouped(
-    write: Callable[[Session, Sequence[Item]], Sequence[R | DaichoError]],
+    write: Callable[[Connection, Sequence[Item]], Sequence[R | DaichoError]],
 ) -> Callable[[Callable[Concatenate[S, P], Item]], Grouped[S, P, R]]:
     """A method whose single calls share commits with others.
 
@@ -171,9 +172,7 @@ class AsyncRunner:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def call(
-        self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool
-    ) -> Any:
+    async def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
         result = await self._database.run_async(work, writes=writes, idempotent=idempotent)
         if writes:
             self._database.changes.mark(frozenset({room}))
@@ -210,9 +209,7 @@ class AsyncHeldRunner:
         self._run = run
         self.changed: set[str] = set()
 
-    async def call(
-        self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool
-    ) -> Any:
+    async def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
         if writes:
             self.changed.add(room)
         return await self._run(work)
@@ -225,7 +222,7 @@ class AsyncHeldRunner:
 
 def alone(session: Session, write: BatchWrite, item: object) -> Any:
     """Write a batch of one and return its result, or raise its error."""
-    result = write(session, [item])[0]
+    result = write(session.connection(), [item])[0]
     if isinstance(result, DaichoError):
         raise result
     return result

@@ -61,7 +61,9 @@ def keyset(
     check_limit(limit)
     selected = statement.add_columns(*[key.label(f"_key_{at}") for at, key in enumerate(keys)])
     if cursor is not None:
-        place = tuple_(*[literal(value, key.type) for key, value in zip(keys, _decode(cursor, keys), strict=True)])
+        place = tuple_(
+            *[literal(value, key.type) for key, value in zip(keys, _decode(cursor, keys), strict=True)]
+        )
         here = tuple_(*keys)
         selected = selected.where(here < place if descending else here > place)
     order = [key.desc() if descending else key.asc() for key in keys]
@@ -73,7 +75,9 @@ def keyset(
 def check_limit(limit: int) -> int:
     """Return the limit, or raise Invalid when it is not 1 to 1,000."""
     if not 1 <= limit <= LIMIT_MAX:
-        raise Invalid(f"limit is {limit}; 1 to {LIMIT_MAX}", f"limit が {limit} です。1 から {LIMIT_MAX} まで")
+        raise Invalid(
+            f"limit is {limit}; 1 to {LIMIT_MAX}", f"limit が {limit} です。1 から {LIMIT_MAX} まで"
+        )
     return limit
 
 

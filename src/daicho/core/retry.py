@@ -27,7 +27,7 @@ SQLSTATES_THAT_PASS = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "5
 """Serialization failure, deadlock, lock timeout, shutdown, crash, starting up, too many connections."""
 
 
-class CommitUnanswered(Exception):  # noqa: N818  (it never leaves core)
+class CommitUnanswered(Exception):
     """The connection went while COMMIT was under way: the transaction may or may not have happened."""
 
 

@@ -5,11 +5,13 @@ The names of seeds 000 and 001 hold: ``DATABASE_URL`` and ``DB_ECHO``; ``DATABAS
 and ``pool``; ``context_storage.base_dir``. ``DATABASE_URL`` overrides the parts.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -141,7 +143,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (
             init_settings,
@@ -180,7 +187,8 @@ def parse_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         raise Invalid(
             "DATABASE_URL is not a URL; write sqlite:///daicho.db or postgresql://user@host/name",
-            "DATABASE_URL が URL ではありません。sqlite:///daicho.db や postgresql://user@host/name と書いてください",
+            "DATABASE_URL が URL ではありません。"
+            "sqlite:///daicho.db や postgresql://user@host/name と書いてください",
         ) from None
     scheme = url.drivername.split("+")[0]
     if scheme in {"postgres", "postgresql"}:
@@ -196,10 +204,6 @@ def parse_url(text: str) -> URL:
 
 def _environment() -> dict[str, Any]:
     """The environment's values and, below them, those of ``.env``, put in their nested places."""
-    import os
-
-    from dotenv import dotenv_values
-
     try:
         flat: dict[str, str | None] = {**dotenv_values(".env", encoding="utf-8"), **os.environ}
     except UnicodeDecodeError:

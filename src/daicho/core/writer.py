@@ -12,22 +12,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from daicho.core.errors import DaichoError, Unavailable
 
-BatchWrite = Callable[[Session, Sequence[Any]], Sequence[Any]]
+BatchWrite = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 """Writes a batch of items and returns, in their order, each one's result or DaichoError."""
 
-
-class Run(Protocol):
-    """``Database.run``."""
-
-    def __call__(
-        self, work: Callable[[Session], list[Any]], *, writes: bool = True, idempotent: bool = False
-    ) -> list[Any]: ...
+GATHER_SECONDS = 0.0005
+"""How long the writer waits for the callers of its last batch to come back with their next item."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,13 +38,20 @@ class Writer:
     """The queue and the thread behind it.
 
     Args:
-        run: runs a function in one transaction.
+        run: runs a function in one transaction (``Database.run_batch``).
         place: the database's name, for errors.
         queue: how many appends may wait; a further caller waits until there is room.
         batch: the most appends in one commit.
     """
 
-    def __init__(self, run: Run, place: str, *, queue: int, batch: int) -> None:
+    def __init__(
+        self,
+        run: Callable[[Callable[[Connection], list[Any]]], list[Any]],
+        place: str,
+        *,
+        queue: int,
+        batch: int,
+    ) -> None:
         self._run = run
         self._place = place
         self._limit = queue
@@ -59,6 +61,8 @@ class Writer:
         self._has_items = threading.Condition(self._lock)
         self._has_room = threading.Condition(self._lock)
         self._closing = False
+        self._wanted = 1
+        self._callers = 1
         self._thread = threading.Thread(target=self._work, name="daicho-writer", daemon=True)
         self._thread.start()
 
@@ -78,7 +82,7 @@ class Writer:
         """As ``submit``, from a task. A task that is cancelled before its turn writes nothing."""
         append = Append(write, item)
         while not self._try_put(append):
-            await asyncio.sleep(0.005)
+            await asyncio.to_thread(self._wait_for_room)
         return await asyncio.wrap_future(append.answer)
 
     def close(self) -> None:
@@ -96,11 +100,19 @@ class Writer:
             self._put(append)
             return True
 
+    def _wait_for_room(self) -> None:
+        with self._lock:
+            while len(self._queue) >= self._limit and not self._closing:
+                self._has_room.wait()
+
     def _put(self, append: Append) -> None:
         if self._closing:
-            raise Unavailable(f"{self._place}: this ledger is closed", f"{self._place}: この台帳は閉じています")
+            raise Unavailable(
+                f"{self._place}: this ledger is closed", f"{self._place}: この台帳は閉じています"
+            )
         self._queue.append(append)
-        self._has_items.notify()
+        if len(self._queue) >= self._wanted:
+            self._has_items.notify()
 
     def _work(self) -> None:
         while batch := self._take():
@@ -108,9 +120,16 @@ class Writer:
 
     def _take(self) -> list[Append]:
         with self._lock:
+            # How many callers there are: those just answered, and those that came meanwhile.
+            callers = min(self._callers + len(self._queue), self._batch)
             while not self._queue and not self._closing:
                 self._has_items.wait()
+            if len(self._queue) < callers and not self._closing:
+                self._wanted = callers
+                self._has_items.wait(GATHER_SECONDS)
+                self._wanted = 1
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch))]
+            self._callers = len(batch)
             self._has_room.notify(len(batch))
             return batch
 
@@ -118,8 +137,8 @@ class Writer:
         if not batch:
             return
         try:
-            results = self._run(lambda session: write_together(session, batch))
-        except Exception as error:  # noqa: BLE001  (each caller gets it)
+            results = self._run(lambda connection: write_together(connection, batch))
+        except Exception as error:
             self._answer_failure(batch, error)
             return
         for append, result in zip(batch, results, strict=True):
@@ -138,13 +157,13 @@ class Writer:
             self._commit([append])
 
 
-def write_together(session: Session, batch: Sequence[Append]) -> list[Any]:
+def write_together(connection: Connection, batch: Sequence[Append]) -> list[Any]:
     """Write a mixed batch in one transaction: the items of each kind together, in their order."""
     kinds: dict[BatchWrite, list[int]] = {}
     for place, append in enumerate(batch):
         kinds.setdefault(append.write, []).append(place)
     results: list[Any] = [None] * len(batch)
     for write, places in kinds.items():
-        for place, result in zip(places, write(session, [batch[p].item for p in places]), strict=True):
+        for place, result in zip(places, write(connection, [batch[p].item for p in places]), strict=True):
             results[place] = result
     return results

@@ -37,7 +37,7 @@ shadows: set[str] | None = None
 
 def belongs(connection: Connection, name: str | None, kind: str) -> bool:
     """Whether autogenerate should compare a thing: not the tables of SQLite's own indexes."""
-    global shadows  # noqa: PLW0603
+    global shadows
     if shadows is None:
         shadows = exclude_shadow_tables(connection)
     return not (kind == "table" and name in shadows)
@@ -47,14 +47,13 @@ def online(database: Database) -> None:
     """Connect and migrate. SQLite rebuilds tables, so its references rest until the end."""
     with database.engine.connect() as connection:
         if database.in_threads:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            driver.execute("PRAGMA foreign_keys = OFF")
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA foreign_keys = OFF")
             try:
                 migrate(connection)
             finally:
                 connection.rollback()
-                driver.execute("PRAGMA foreign_keys = ON")
+                cursor.execute("PRAGMA foreign_keys = ON")
         else:
             migrate(connection)
 

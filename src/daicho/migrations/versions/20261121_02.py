@@ -43,9 +43,7 @@ def upgrade() -> None:
     live, named = sa.text("ended_at IS NULL"), sa.text("message_id IS NOT NULL")
     op.create_index("ix_calls_started_at_id", "calls", ["started_at", "id"])
     op.create_index("ix_calls_client_id_started_at_id", "calls", ["client_id", "started_at", "id"])
-    op.create_index(
-        "ix_calls_live", "calls", ["started_at", "id"], sqlite_where=live, postgresql_where=live
-    )
+    op.create_index("ix_calls_live", "calls", ["started_at", "id"], sqlite_where=live, postgresql_where=live)
     op.create_index("ix_call_logs_call_id_id", "call_logs", ["call_id", "id"])
     op.create_index(
         "uq_call_logs_call_id_message_id",
