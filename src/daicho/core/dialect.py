@@ -22,7 +22,6 @@ from sqlalchemy import (
     column,
     create_engine,
     event,
-    select,
     table,
     text,
 )
@@ -263,14 +262,21 @@ def search_ddl(name: str, of: str) -> list[str]:
     ]
 
 
-def search_shadow_tables(connection: Connection) -> set[str]:
-    """The tables that SQLite keeps for its full-text indexes: not ours to compare or copy."""
+def only_comparable(connection: Connection) -> Callable[..., bool]:
+    """Alembic's ``include_object``: what autogenerate should compare on this database.
+
+    On SQLite neither the tables behind its full-text indexes, which no model describes, nor the
+    models' indexes of a PostgreSQL kind.
+    """
     if connection.dialect.name != "sqlite":
-        return set()
-    virtual = connection.execute(
-        select(text("name"))
-        .select_from(text("sqlite_schema"))
-        .where(text("sql LIKE 'CREATE VIRTUAL TABLE%'"))
-    ).scalars()
+        return lambda *_: True
     parts = ("", "_data", "_idx", "_content", "_docsize", "_config")
-    return {name + part for name in virtual for part in parts}
+
+    def comparable(thing: Any, name: str | None, kind: str, *_: object) -> bool:
+        if kind == "table":
+            return not any(
+                name == search_table(known) + part for known in Base.metadata.tables for part in parts
+            )
+        return not (kind == "index" and thing.dialect_options["postgresql"]["using"])
+
+    return comparable

@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import inspect, text
 
 from daicho.core.engine import Database
 from daicho.core.errors import Outdated
@@ -92,10 +92,3 @@ def run(database: Database, command: str, *arguments: object, **options: object)
         getattr(commands, command)(config(database), *arguments, **options)
     except CommandError as error:
         raise Outdated(f"{database.place}: {error}") from None
-
-
-def exclude_shadow_tables(connection: Connection) -> set[str]:
-    """The tables that no model describes on purpose: SQLite's full-text indexes."""
-    from daicho.core.dialect import search_shadow_tables
-
-    return search_shadow_tables(connection)

@@ -5,13 +5,12 @@ import sys
 from alembic import context
 from sqlalchemy import Connection, text
 
-from daicho.core.dialect import lock_for_migration
+from daicho.core.dialect import lock_for_migration, only_comparable
 from daicho.core.engine import Database
 from daicho.core.errors import DaichoError
 from daicho.core.model import Base
 from daicho.core.retry import translated
 from daicho.ledger import open_database
-from daicho.migrations import exclude_shadow_tables
 
 
 def migrate(connection: Connection) -> None:
@@ -21,7 +20,7 @@ def migrate(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         transactional_ddl=True,
-        include_object=lambda thing, name, kind, reflected, other: belongs(connection, name, kind),
+        include_object=only_comparable(connection),
     )
     with context.begin_transaction():
         lock_for_migration(connection)
@@ -30,17 +29,6 @@ def migrate(connection: Connection) -> None:
             broken = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
             if broken:
                 raise RuntimeError(f"the migration would break {len(broken)} references; nothing was changed")
-
-
-shadows: set[str] | None = None
-
-
-def belongs(connection: Connection, name: str | None, kind: str) -> bool:
-    """Whether autogenerate should compare a thing: not the tables of SQLite's own indexes."""
-    global shadows
-    if shadows is None:
-        shadows = exclude_shadow_tables(connection)
-    return not (kind == "table" and name in shadows)
 
 
 def online(database: Database) -> None:
