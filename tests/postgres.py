@@ -26,7 +26,10 @@ def programs() -> Path:
 
 
 class Cluster:
-    """A PostgreSQL server on a free port of 127.0.0.1, with its files in a temporary folder."""
+    """A PostgreSQL server on a free port of 127.0.0.1, with its files in a temporary folder.
+
+    It does not wait for the disk: its clients and itself may be killed, the machine's power stays.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="daicho-pg-"))
@@ -50,7 +53,7 @@ class Cluster:
     def start(self) -> None:
         options = (
             f"-p {self.port} -h 127.0.0.1 -k '' -c max_connections=200 "
-            "-c shared_preload_libraries=pg_stat_statements"
+            "-c shared_preload_libraries=pg_stat_statements -c fsync=off -c full_page_writes=off"
         )
         log = str(self.folder / "server.log")
         self._run("pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-l", log, "-o", options)

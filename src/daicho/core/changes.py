@@ -173,7 +173,7 @@ class PostgresFeed(ChangeFeed):
     def mark(self, rooms: frozenset[str]) -> None:
         with self._lock:
             self._pending |= rooms
-            if self._notifier is None:
+            if self._notifier is None and not self._stopping.is_set():
                 self._notifier = threading.Thread(target=self._notify, name="daicho-notify", daemon=True)
                 self._notifier.start()
         self._has_pending.set()
@@ -198,10 +198,13 @@ class PostgresFeed(ChangeFeed):
 
     def _notify(self) -> None:
         connection: psycopg.Connection[tuple[object, ...]] | None = None
-        while self._has_pending.wait() and not (self._stopping.is_set() and not self._pending):
+        while self._pending or not self._stopping.is_set():
+            self._has_pending.wait()
             self._has_pending.clear()
             with self._lock:
                 rooms, self._pending = self._pending, set()
+            if not rooms:
+                continue
             try:
                 connection = connection or self._connect()
                 connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, " ".join(sorted(rooms))))
