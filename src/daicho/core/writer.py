@@ -149,7 +149,7 @@ class Writer:
 
     def _answer_failure(self, batch: list[Append], error: Exception) -> None:
         """One bad row must fail its own caller alone: try each by itself, unless the database is away."""
-        if len(batch) == 1 or isinstance(error, Unavailable):
+        if len(batch) == 1 or type(error) is Unavailable:
             for append in batch:
                 append.answer.set_exception(copy.copy(error))
             return
