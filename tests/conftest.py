@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-
 from pathlib import Path
 from uuid import uuid4
 
@@ -113,5 +112,3 @@ def _named(server: str, name: str) -> str:
 def _execute(server: str, statement: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(statement)
-
-

@@ -28,10 +28,11 @@ def programs() -> Path:
 class Cluster:
     """A PostgreSQL server on a free port of 127.0.0.1, with its files in a temporary folder.
 
-    It does not wait for the disk: its clients and itself may be killed, the machine's power stays.
+    Unless it is to be durable it does not wait for the disk: the tests kill processes, not the power.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="daicho-pg-"))
         self.port = free_port()
         self._as_user = as_unprivileged()
@@ -53,8 +54,10 @@ class Cluster:
     def start(self) -> None:
         options = (
             f"-p {self.port} -h 127.0.0.1 -k '' -c max_connections=200 "
-            "-c shared_preload_libraries=pg_stat_statements -c fsync=off -c full_page_writes=off"
+            "-c shared_preload_libraries=pg_stat_statements"
         )
+        if not self._durable:
+            options += " -c fsync=off -c full_page_writes=off"
         log = str(self.folder / "server.log")
         self._run("pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-l", log, "-o", options)
 

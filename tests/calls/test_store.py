@@ -212,7 +212,8 @@ def test_a_cursor_of_no_list_is_invalid(face: Faces, cursor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", ["予約をお願い", "予約", "約", "TABLE for", "able", "100%", "a_b", 'say "hi"', "it's", "🍣", "AND"]
+    "wanted",
+    ["予約をお願い", "予約", "約", "TABLE for", "able", "100%", "a_b", 'say "hi"', "it's", "🍣", "AND"],
 )
 def test_a_search_finds_substrings_in_japanese_and_english(face: Faces, wanted: str) -> None:
     face.calls.start("call-1", "client-001")
@@ -254,7 +255,9 @@ def test_a_search_too_short_for_the_index_looks_through_windows(
 ) -> None:
     monkeypatch.setattr("daicho.calls.store.SHORT_SEARCH_WINDOW", 10)
     face.calls.start("c", "client")
-    face.calls.append_logs([{"call_id": "c", "role": "ai", "text": "猫" if n in {1, 2, 33} else "x"} for n in range(40)])
+    face.calls.append_logs(
+        [{"call_id": "c", "role": "ai", "text": "猫" if n in {1, 2, 33} else "x"} for n in range(40)]
+    )
     found: list[int] = []
     cursor: str | None = None
     pages = 0
@@ -341,7 +344,9 @@ def test_a_text_too_long_for_its_column_is_invalid(face: Faces, name: str) -> No
     assert len(face.calls.list()) == 0
 
 
-@pytest.mark.parametrize(("text", "reason"), [("a\x00b", "NUL byte at character 2"), ("a\ud800", "lone surrogate")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("a\x00b", "NUL byte at character 2"), ("a\ud800", "lone surrogate")]
+)
 def test_a_text_that_cannot_be_stored_is_invalid(face: Faces, text: str, reason: str) -> None:
     face.calls.start("call-1", "c")
     with pytest.raises(Invalid, match=reason):
@@ -375,7 +380,14 @@ def test_a_broken_constraint_is_a_conflict(ledger: Ledger) -> None:
     ledger.calls.start("call-1", "c")
 
     def insert_again(session):  # type: ignore[no-untyped-def]
-        session.execute(Call.__table__.insert(), [Call.row(call_id="call-1", client_id="c", started_at=BEGUN, current_state="x", is_transferred=False)])
+        session.execute(
+            Call.__table__.insert(),
+            [
+                Call.row(
+                    call_id="call-1", client_id="c", started_at=BEGUN, current_state="x", is_transferred=False
+                )
+            ],
+        )
 
     with pytest.raises(Conflict):
         ledger.database.run(insert_again)

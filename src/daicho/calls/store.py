@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from daicho.calls.models import Call, CallLog
 from daicho.calls.schemas import CALL, Imported, Role, SearchHit
-from daicho.calls.writing import NewLine, write_lines
+from daicho.calls.writing import NewLine, write_lines, write_many
 from daicho.core.dialect import containing, insert, insert_many, matching
 from daicho.core.errors import DaichoError, Invalid, NotFound
 from daicho.core.model import check_text
@@ -17,8 +17,6 @@ from daicho.core.operation import Mode, Store, grouped, idempotent, operation, q
 from daicho.core.page import Page, check_limit, decode_number, encode, keyset
 from daicho.core.types import now
 
-APPEND_CHUNK = 1_000
-"""Lines that ``append_logs`` writes with one statement."""
 SHORT_SEARCH_WINDOW = 50_000
 """Lines that a search of one or two characters, which no index serves, looks at for one page."""
 
@@ -113,11 +111,8 @@ class CallStore(Store[Mode]):
         Returns the number of lines. Raises what ``append_log`` raises, naming the line's number.
         """
         checked = [_numbered(at, line) for at, line in enumerate(lines, 1)]
-        for start in range(0, len(checked), APPEND_CHUNK):
-            answers = write_lines(session.connection(), checked[start : start + APPEND_CHUNK])
-            for at, answer in enumerate(answers, start + 1):
-                if isinstance(answer, DaichoError):
-                    raise answer_for(at, answer)
+        for at, missing in write_many(session, checked):
+            raise answer_for(at, missing)
         return len(checked)
 
     @idempotent

@@ -5,7 +5,7 @@ one call's lines rise in commit order, whoever writes and from wherever; calls a
 order of their ids, so that two batches never wait for each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 
 from daicho.calls.models import Call, CallLog
 from daicho.calls.schemas import CALL
-from daicho.core.dialect import Insert, insert_for
+from daicho.core.dialect import Insert, insert_for, insert_many, insert_numbered
 from daicho.core.errors import DaichoError, NotFound
 
 Row = dict[str, Any]
+CHUNK = 1_000
+"""Lines that are looked up and written with one statement each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class NewLine:
     caller_number: str | None
     new_call: Row | None
 
+    @property
+    def must_look(self) -> bool:
+        """Whether writing it takes a look first: at its call's state, or for the same message."""
+        return self.row["state"] is None or self.row["message_id"] is not None
+
 
 def write_lines(connection: Connection, lines: Sequence[NewLine]) -> list[CallLog | DaichoError]:
     """Write lines of any calls, move the calls' states, and return each line as stored, in order.
@@ -37,7 +44,7 @@ def write_lines(connection: Connection, lines: Sequence[NewLine]) -> list[CallLo
     ``message_id`` is there already with the line as it was first stored.
     """
     _create_calls(connection, lines)
-    if any(line.row["state"] is None or line.row["message_id"] is not None for line in lines):
+    if any(line.must_look for line in lines):
         return _write_looking(connection, lines)
     rows = [line.row for line in lines]
     missing = _touch_calls(connection, lines)
@@ -48,6 +55,24 @@ def write_lines(connection: Connection, lines: Sequence[NewLine]) -> list[CallLo
         NotFound(CALL, line.row["call_id"]) if line.row["call_id"] in missing else next(stored)
         for line in lines
     ]
+
+
+def write_many(session: Session, lines: Sequence[NewLine]) -> Iterator[tuple[int, DaichoError]]:
+    """Write any number of lines in bulk; yield the number (from 1) and the error of each bad one."""
+    connection = session.connection()
+    if any(line.must_look for line in lines):
+        for start in range(0, len(lines), CHUNK):
+            answers = write_lines(connection, lines[start : start + CHUNK])
+            for at, answer in enumerate(answers, start + 1):
+                if isinstance(answer, DaichoError):
+                    yield at, answer
+        return
+    _create_calls(connection, lines)
+    missing = _touch_calls(connection, lines)
+    for at, line in enumerate(lines, 1):
+        if line.row["call_id"] in missing:
+            yield at, NotFound(CALL, line.row["call_id"])
+    insert_many(session, CallLog, (line.row for line in lines if line.row["call_id"] not in missing))
 
 
 def _write_looking(connection: Connection, lines: Sequence[NewLine]) -> list[CallLog | DaichoError]:
@@ -123,7 +148,7 @@ def _seen(connection: Connection, rows: Sequence[Row]) -> dict[tuple[str, str | 
 def _insert(connection: Connection, rows: Sequence[Row]) -> list[CallLog]:
     if not rows:
         return []
-    numbers = connection.execute(_insert_log(_dialect(connection)), rows).scalars()
+    numbers = insert_numbered(connection, CallLog, rows)
     return [CallLog.of({"id": number, **row}) for number, row in zip(numbers, rows, strict=True)]
 
 
@@ -134,11 +159,6 @@ def _dialect(connection: Connection) -> str:
 @cache
 def _insert_call(dialect: str) -> Insert:
     return insert_for(dialect, Call).on_conflict_do_nothing(index_elements=["call_id"])
-
-
-@cache
-def _insert_log(dialect: str) -> Any:
-    return insert_for(dialect, CallLog).returning(CallLog.id, sort_by_parameter_order=True)
 
 
 @cache

@@ -4,6 +4,7 @@ Everything else in Daicho is written once. A test for the dialect anywhere else 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVarTuple
@@ -132,6 +133,43 @@ def insert(session: Session, model: type[Base]) -> Insert:
 def insert_for(dialect: str, model: type[Base]) -> Insert:
     """As ``insert``, by the dialect's name: for statements that are built once and kept."""
     return postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)
+
+
+def insert_numbered(
+    connection: Connection, model: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    """Insert rows and return their new numbers, in the rows' order: rising, without another's between.
+
+    Every row has the first row's keys. The cheapest way on each database: one statement for all of
+    them on PostgreSQL, where each costs a round trip; one each by the driver's cursor on SQLite.
+    """
+    dialect = connection.dialect
+    names = tuple(rows[0])
+    if dialect.name == "postgresql":
+        return list(connection.execute(_numbered(model), rows).scalars())
+    statement, converters = _driver_insert(model, names)
+    cursor = connection.connection.cursor()
+    numbers = []
+    for row in rows:
+        cursor.execute(statement, [change(row[name]) for name, change in zip(names, converters, strict=True)])
+        numbers.append(cursor.lastrowid)
+    cursor.close()
+    return numbers
+
+
+@cache
+def _numbered(model: type[Base]) -> Any:
+    return postgresql.insert(model).returning(model.__mapper__.primary_key[0], sort_by_parameter_order=True)
+
+
+@cache
+def _driver_insert(model: type[Base], names: tuple[str, ...]) -> tuple[str, list[Callable[[Any], Any]]]:
+    here = sqlite.dialect()
+    columns = model.__table__.c
+    quote = here.identifier_preparer.quote
+    places = ", ".join("?" for _ in names)
+    statement = f"INSERT INTO {model.__tablename__} ({', '.join(map(quote, names))}) VALUES ({places})"  # noqa: S608
+    return statement, [_converter(columns[name].type, here) for name in names]
 
 
 def insert_many(

@@ -112,9 +112,13 @@ class Database:
         return self._repeating(partial(self._once_bare, work), idempotent=False)
 
     def _repeating(self, once: Callable[[], R], *, idempotent: bool) -> R:
-        again = partial(retry.should_repeat, idempotent=idempotent)
         try:
-            return Retrying(retry=again, stop=retry.STOP, wait=retry.WAIT, reraise=True)(once)
+            return once()
+        except Exception as error:
+            if not retry.may_repeat(error, idempotent=idempotent):
+                raise self._translated(error) from None
+        try:
+            return Retrying(**retry.policy(idempotent=idempotent))(once)
         except Exception as error:
             raise self._translated(error) from None
 
@@ -124,14 +128,13 @@ class Database:
             call = partial(self.run, work, writes=writes, idempotent=idempotent)
             return await _in_thread(self._writers if writes else self._readers, call)
         await self.ensure_ready_async()
-        again = partial(retry.should_repeat, idempotent=idempotent or not writes)
 
         async def once() -> R:
             async with AsyncSession(self.async_engine, expire_on_commit=False, autoflush=False) as session:
                 return await session.run_sync(_attempt, work)
 
         try:
-            return await AsyncRetrying(retry=again, stop=retry.STOP, wait=retry.WAIT, reraise=True)(once)
+            return await AsyncRetrying(**retry.policy(idempotent=idempotent or not writes))(once)
         except Exception as error:
             raise self._translated(error) from None
 

@@ -79,16 +79,15 @@ class Operation(Generic[S, P, R]):
         if store is None:
             return self
 
-        @functools.wraps(self.body)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return store._runner.call(  # noqa: SLF001  (the descriptor is the store's own)
-                store.room,
-                lambda session: self.body(cast("S", store), session, *args, **kwargs),
-                writes=self._writes,
-                idempotent=self._idempotent,
-            )
+        return functools.partial(self._call, store)
 
-        return call
+    def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return store._runner.call(  # noqa: SLF001  (the descriptor is the store's own)
+            store.room,
+            lambda session: self.body(cast("S", store), session, *args, **kwargs),
+            writes=self._writes,
+            idempotent=self._idempotent,
+        )
 
 
 class Grouped(Generic[S, P, R]):
@@ -109,13 +108,12 @@ class Grouped(Generic[S, P, R]):
         if store is None:
             return self
 
-        @functools.wraps(self._item)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return store._runner.append(  # noqa: SLF001
-                store.room, self._write, functools.partial(self._item, cast("S", store), *args, **kwargs)
-            )
+        return functools.partial(self._call, store)
 
-        return call
+    def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return store._runner.append(  # noqa: SLF001
+            store.room, self._write, lambda: self._item(cast("S", store), *args, **kwargs)
+        )
 
 
 def operation(body: Callable[Concatenate[S, Session, P], R]) -> Operation[S, P, R]:

@@ -7,11 +7,13 @@ nothing, and reported otherwise.
 
 import logging
 import sqlite3
+from functools import partial
+from typing import Any
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from tenacity import RetryCallState, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from daicho.core.errors import Conflict, DaichoError, Invalid, Outdated, Unavailable
 
@@ -22,6 +24,7 @@ ATTEMPTS = 6
 
 STOP = stop_after_attempt(ATTEMPTS)
 WAIT = wait_random_exponential(multiplier=0.05, max=1.0)
+DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
 
 SQLSTATES_THAT_PASS = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
 """Serialization failure, deadlock, lock timeout, shutdown, crash, starting up, too many connections."""
@@ -33,11 +36,9 @@ class CommitUnanswered(Exception):
 
 def passes(error: BaseException) -> bool:
     """Whether an error is the kind that passes by itself: locked, deadlocked, disconnected."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    original = error.orig
+    original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, sqlite3.OperationalError):
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
     if isinstance(original, psycopg.Error):
@@ -47,15 +48,26 @@ def passes(error: BaseException) -> bool:
     return False
 
 
-def should_repeat(state: RetryCallState, *, idempotent: bool) -> bool:
-    """tenacity's question after each try."""
+def may_repeat(error: BaseException, *, idempotent: bool) -> bool:
+    """Whether a transaction that failed so may be tried again."""
+    return passes(error) or (idempotent and isinstance(error, CommitUnanswered))
+
+
+def policy(*, idempotent: bool) -> dict[str, Any]:
+    """tenacity's arguments: try again what may be repeated, a few times, after a random short wait."""
+    return {
+        "retry": retry_if_exception(partial(may_repeat, idempotent=idempotent)),
+        "stop": STOP,
+        "wait": WAIT,
+        "before_sleep": _say_so,
+        "reraise": True,
+    }
+
+
+def _say_so(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    if error is None:
-        return False
-    again = passes(error) or (idempotent and isinstance(error, CommitUnanswered))
-    if again and state.attempt_number < ATTEMPTS:
+    if error is not None:
         log.info("repeating a transaction (try %d): %s", state.attempt_number + 1, first_line(error))
-    return again
 
 
 def first_line(error: BaseException) -> str:
@@ -83,17 +95,16 @@ def translated(error: Exception, place: str) -> Exception:
             f"{place}: every connection is in use; raise database.pool.size or try again",
             f"{place}: 接続がすべて使用中です。database.pool.size を増やすか、後でもう一度お試しください",
         )
-    if isinstance(error, IntegrityError):
-        return Conflict(f"{place}: {reason}")
-    if isinstance(error, DBAPIError):
-        return _from_driver(error, place, reason)
+    if isinstance(error, (DBAPIError, *DRIVER_ERRORS)):
+        return _from_driver(error.orig if isinstance(error, DBAPIError) else error, place, reason)
     if isinstance(error, SQLAlchemyError):
         return Invalid(reason)
     return error
 
 
-def _from_driver(error: DBAPIError, place: str, reason: str) -> DaichoError:
-    original = error.orig
+def _from_driver(original: BaseException | None, place: str, reason: str) -> DaichoError:
+    if isinstance(original, (psycopg.IntegrityError, sqlite3.IntegrityError)):
+        return Conflict(f"{place}: {reason}")
     state = getattr(original, "sqlstate", None)
     missing = "no such table" in reason or "no such column" in reason or state in {"42P01", "42703"}
     if missing:

@@ -6,12 +6,11 @@ more rows a commit carries: throughput grows with load and nothing is acknowledg
 """
 
 import asyncio
+import contextlib
 import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
@@ -25,13 +24,63 @@ GATHER_SECONDS = 0.0005
 """How long the writer waits for the callers of its last batch to come back with their next item."""
 
 
-@dataclass(slots=True, eq=False)
 class Append:
-    """One caller's item on its way to the database."""
+    """One caller's item on its way to the database, and the answer on its way back."""
 
-    write: BatchWrite
-    item: Any
-    answer: Future[Any] = field(default_factory=Future)
+    __slots__ = ("_answered", "_error", "_result", "item", "write")
+
+    def __init__(self, write: BatchWrite, item: object) -> None:
+        self.write = write
+        self.item = item
+        self._result: Any = None
+        self._error: Exception | None = None
+        # A bare lock, held until the answer is there, wakes its one waiter at the least cost.
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return False
+
+    def answer(self, result: object, error: Exception | None = None) -> None:
+        """Answer the caller, from the writer's thread."""
+        self._result, self._error = result, error
+        self._answered.release()
+
+    def outcome(self) -> Any:
+        """Wait for the answer; return the result or raise the error."""
+        self._answered.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class AsyncAppend(Append):
+    """An append whose caller is a task."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, write: BatchWrite, item: object) -> None:
+        super().__init__(write, item)
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+
+    @property
+    def abandoned(self) -> bool:
+        return self.future.cancelled()
+
+    def answer(self, result: object, error: Exception | None = None) -> None:
+        self._result, self._error = result, error
+
+    def deliver(self) -> None:
+        """Hand the answer to the task, on its own loop."""
+        if self.future.cancelled():
+            return
+        if self._error is not None:
+            self.future.set_exception(self._error)
+        else:
+            self.future.set_result(self._result)
 
 
 class Writer:
@@ -76,14 +125,14 @@ class Writer:
             while len(self._queue) >= self._limit and not self._closing:
                 self._has_room.wait()
             self._put(append)
-        return append.answer.result()
+        return append.outcome()
 
     async def submit_async(self, write: BatchWrite, item: object) -> Any:
         """As ``submit``, from a task. A task that is cancelled before its turn writes nothing."""
-        append = Append(write, item)
+        append = AsyncAppend(write, item)
         while not self._try_put(append):
             await asyncio.to_thread(self._wait_for_room)
-        return await asyncio.wrap_future(append.answer)
+        return await append.future
 
     def close(self) -> None:
         """Write all that is queued, answer it, and stop."""
@@ -116,7 +165,8 @@ class Writer:
 
     def _work(self) -> None:
         while batch := self._take():
-            self._commit([append for append in batch if append.answer.set_running_or_notify_cancel()])
+            self._commit([append for append in batch if not append.abandoned])
+            deliver(batch)
 
     def _take(self) -> list[Append]:
         with self._lock:
@@ -142,19 +192,33 @@ class Writer:
             self._answer_failure(batch, error)
             return
         for append, result in zip(batch, results, strict=True):
-            if isinstance(result, DaichoError):
-                append.answer.set_exception(result)
-            else:
-                append.answer.set_result(result)
+            failed = isinstance(result, DaichoError)
+            append.answer(*((None, result) if failed else (result,)))
 
     def _answer_failure(self, batch: list[Append], error: Exception) -> None:
         """One bad row must fail its own caller alone: try each by itself, unless the database is away."""
         if len(batch) == 1 or type(error) is Unavailable:
             for append in batch:
-                append.answer.set_exception(copy.copy(error))
+                append.answer(None, copy.copy(error))
             return
         for append in batch:
             self._commit([append])
+
+
+def deliver(batch: Sequence[Append]) -> None:
+    """Hand the answers of tasks to their loops: one call into each loop, however many tasks."""
+    tasks: dict[asyncio.AbstractEventLoop, list[AsyncAppend]] = {}
+    for append in batch:
+        if isinstance(append, AsyncAppend):
+            tasks.setdefault(append.loop, []).append(append)
+    for loop, appends in tasks.items():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
+            loop.call_soon_threadsafe(_deliver_all, appends)
+
+
+def _deliver_all(appends: Sequence[AsyncAppend]) -> None:
+    for append in appends:
+        append.deliver()
 
 
 def write_together(connection: Connection, batch: Sequence[Append]) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Ours against the bare driver: the same work, the same durability, the same run."""
