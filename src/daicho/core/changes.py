@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import ClassVar
@@ -33,8 +34,11 @@ def concerns(room: str, changed: frozenset[str]) -> bool:
     return room in changed or "*" in changed
 
 
-class Watcher:
-    """One consumer of the feed, living on one event loop."""
+class Watcher(AsyncIterator[frozenset[str]]):
+    """One consumer of the feed, living on one event loop.
+
+    It hears of everything from the moment it is made; it is forgotten when it is dropped.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -57,8 +61,11 @@ class Watcher:
         self._rooms |= rooms
         self._event.set()
 
-    async def next(self) -> frozenset[str]:
-        await self._event.wait()
+    async def __anext__(self) -> frozenset[str]:
+        if not self.ended:
+            await self._event.wait()
+        if self.ended:
+            raise StopAsyncIteration
         self._event.clear()
         rooms, self._rooms = frozenset(self._rooms), set()
         return rooms
@@ -71,7 +78,7 @@ class ChangeFeed(ABC):
 
     def __init__(self, url: URL) -> None:
         self.url = url
-        self._watchers: set[Watcher] = set()
+        self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
@@ -88,23 +95,20 @@ class ChangeFeed(ABC):
             for watcher in watchers:
                 watcher.wake(rooms)
 
-    async def watch(self) -> AsyncIterator[frozenset[str]]:
-        """Yield the rooms that may have changed, each time something was committed."""
+    def watch(self) -> AsyncIterator[frozenset[str]]:
+        """Return an iterator over the rooms that may have changed, from now on, commit by commit.
+
+        Call it on the event loop that will read it.
+        """
         watcher = Watcher()
         with self._lock:
+            if self._stopping.is_set():
+                watcher.end()
             self._watchers.add(watcher)
             if self._listener is None:
                 self._listener = threading.Thread(target=self._run, name="daicho-changes", daemon=True)
                 self._listener.start()
-        try:
-            while not self._stopping.is_set():
-                rooms = await watcher.next()
-                if watcher.ended:
-                    return
-                yield rooms
-        finally:
-            with self._lock:
-                self._watchers.discard(watcher)
+        return watcher
 
     def close(self) -> None:
         """End every watch and the thread."""
