@@ -367,6 +367,8 @@ def test_a_text_of_ten_megabytes_is_stored_whole(face: Faces) -> None:
 def test_a_naive_time_is_invalid(face: Faces) -> None:
     with pytest.raises(Invalid, match="has no time zone"):
         face.calls.start("call-1", "c", started_at=datetime(2026, 11, 21))  # noqa: DTZ001
+    with pytest.raises(Invalid, match="has no time zone"):
+        face.calls.list(since=datetime(2026, 11, 21))  # noqa: DTZ001
 
 
 def test_an_unknown_column_is_named_with_its_neighbour() -> None:

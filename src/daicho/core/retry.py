@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -82,6 +82,8 @@ def translated(error: Exception, place: str) -> Exception:
 
     ``place`` names the database without its password.
     """
+    if isinstance(error, StatementError) and isinstance(error.orig, DaichoError):
+        return error.orig  # raised by a column type while a value was on its way
     if isinstance(error, DaichoError):
         return error
     reason = first_line(error)

@@ -1,0 +1,69 @@
+"""Column types behave alike on both databases."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, select
+from sqlalchemy.exc import StatementError
+
+from daicho import Invalid, Ledger
+from daicho.core.types import SNOWFLAKE_MAX, Instant, Snowflake, StringList
+
+TABLE = Table(
+    "things",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("at", Instant),
+    Column("flake", Snowflake),
+    Column("names", StringList),
+)
+TOKYO = timezone(timedelta(hours=9))
+
+
+def there_and_back(ledger: Ledger, **values: object) -> object:
+    with ledger.database.engine.begin() as connection:
+        TABLE.create(connection, checkfirst=True)
+        connection.execute(TABLE.insert().values(**values))
+        (name,) = values
+        return connection.execute(select(TABLE.c[name]).order_by(TABLE.c.id.desc())).scalar()
+
+
+def test_an_instant_comes_back_in_utc(ledger: Ledger) -> None:
+    at = datetime(2026, 11, 21, 8, 0, 0, 123456, tzinfo=TOKYO)
+    back = there_and_back(ledger, at=at)
+    assert back == at
+    assert isinstance(back, datetime)
+    assert back.tzinfo is UTC
+    assert there_and_back(ledger, at=None) is None
+
+
+def test_an_instant_without_a_zone_is_invalid(ledger: Ledger) -> None:
+    with pytest.raises((Invalid, StatementError), match="has no time zone"):
+        there_and_back(ledger, at=datetime(2026, 11, 21))  # noqa: DTZ001
+
+
+def test_sqlite_keeps_the_text_that_older_programs_wrote(sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as ledger:
+        there_and_back(ledger, at=datetime(2026, 11, 21, 8, tzinfo=TOKYO))
+        with ledger.database.engine.begin() as connection:
+            stored = connection.exec_driver_sql("SELECT at FROM things").scalar()
+            assert stored == "2026-11-20 23:00:00.000000"
+            connection.exec_driver_sql("INSERT INTO things (at) VALUES ('2026-11-20 23:00:00')")
+            newest = connection.execute(select(TABLE.c.at).order_by(TABLE.c.id.desc())).scalar()
+        assert newest == datetime(2026, 11, 20, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("flake", [0, 2**32, 1_234_567_890_123_456_789, SNOWFLAKE_MAX])
+def test_a_snowflake_keeps_its_64_bits(ledger: Ledger, flake: int) -> None:
+    assert there_and_back(ledger, flake=flake) == flake
+
+
+@pytest.mark.parametrize("flake", [-1, SNOWFLAKE_MAX + 1])
+def test_what_is_no_snowflake_is_invalid(ledger: Ledger, flake: int) -> None:
+    with pytest.raises((Invalid, StatementError), match="not a snowflake"):
+        there_and_back(ledger, flake=flake)
+
+
+@pytest.mark.parametrize("names", [[], ["華扇"], ["a,b", '"', "{}", "\\", "NULL", " "]])
+def test_a_list_of_strings_comes_back(ledger: Ledger, names: list[str]) -> None:
+    assert there_and_back(ledger, names=names) == names

@@ -1,0 +1,64 @@
+"""The documents are run: what the READMEs print works as printed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+READMES = ("README.md", "README.ja.md")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_programs_of_the_readme_run(name: str, tmp_path: Path) -> None:
+    for program in blocks(name, "python"):
+        done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "お電話ありがとうございます" in done.stdout or "予約をお願いします" in done.stdout
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_commands_of_the_readme_exist(name: str, tmp_path: Path) -> None:
+    for line in "".join(blocks(name, "sh")).splitlines():
+        words = line.split("#")[0].split()
+        if words[0] == "daicho":
+            command = [word for word in words[1:3] if not word.startswith("-")]
+            done = subprocess.run(
+                [sys.executable, "-m", "daicho", *command, "--help"],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+            for option in (word for word in words if word.startswith("--")):
+                assert option in done.stdout
+        elif words[0] == "make":
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name
+)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_both_readmes_say_the_same() -> None:
+    english, japanese = (blocks(name, "python") for name in READMES)
+    strip = re.compile(r" +#.*")
+    assert [strip.sub("", block) for block in english] == [strip.sub("", block) for block in japanese]
+
+
+def test_the_examples_of_the_ledgers_docstrings_run() -> None:
+    import doctest
+
+    import daicho.ledger
+
+    assert doctest.testmod(daicho.ledger).failed == 0
