@@ -10,15 +10,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from daicho.calls.models import Call, CallLog
 from daicho.calls.schemas import CALL
-from daicho.core.dialect import Insert, insert_for, insert_many, insert_numbered
+from daicho.core.dialect import Insert, insert_for, insert_many, insert_numbered, run_many
 from daicho.core.errors import DaichoError, NotFound
 
 Row = dict[str, Any]
+TOUCH = (
+    update(Call)
+    .where(Call.call_id == bindparam("key"))
+    .values(
+        current_state=bindparam("new_state"),
+        caller_number=func.coalesce(Call.caller_number, bindparam("new_number")),
+    )
+)
 CHUNK = 1_000
 """Lines that are looked up and written with one statement each."""
 
@@ -117,7 +125,7 @@ def _touch_calls(connection: Connection, lines: Sequence[NewLine]) -> set[str]:
         known = latest.get(call_id)
         number = (known and known["new_number"]) or line.caller_number
         latest[call_id] = {"key": call_id, "new_state": line.row["state"], "new_number": number}
-    touched = connection.execute(_touch(), [latest[key] for key in sorted(latest)]).rowcount
+    touched = run_many(connection, TOUCH, [latest[key] for key in sorted(latest)])
     if touched == len(latest):
         return set()
     return latest.keys() - _lock_calls(connection, set(latest)).keys()
@@ -159,14 +167,3 @@ def _dialect(connection: Connection) -> str:
 @cache
 def _insert_call(dialect: str) -> Insert:
     return insert_for(dialect, Call).on_conflict_do_nothing(index_elements=["call_id"])
-
-
-@cache
-def _touch() -> Update:
-    number = func.coalesce(Call.caller_number, bindparam("new_number"))
-    table = Call.__table__
-    return (
-        update(table)  # type: ignore[arg-type]
-        .where(table.c.call_id == bindparam("key"))
-        .values(current_state=bindparam("new_state"), caller_number=number)
-    )

@@ -4,7 +4,7 @@ Everything else in Daicho is written once. A test for the dialect anywhere else 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVarTuple
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Index,
     Select,
     Table,
+    Update,
     column,
     create_engine,
     event,
@@ -143,18 +144,28 @@ def insert_numbered(
     Every row has the first row's keys. The cheapest way on each database: one statement for all of
     them on PostgreSQL, where each costs a round trip; one each by the driver's cursor on SQLite.
     """
-    dialect = connection.dialect
-    names = tuple(rows[0])
-    if dialect.name == "postgresql":
+    if connection.dialect.name == "postgresql":
         return list(connection.execute(_numbered(model), rows).scalars())
-    statement, converters = _driver_insert(model, names)
+    statement, values_of = _for_driver(_plain(model), tuple(rows[0]))
     cursor = connection.connection.cursor()
     numbers = []
     for row in rows:
-        cursor.execute(statement, [change(row[name]) for name, change in zip(names, converters, strict=True)])
+        cursor.execute(statement, values_of(row))
         numbers.append(cursor.lastrowid)
     cursor.close()
     return numbers
+
+
+def run_many(connection: Connection, statement: Update, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run a statement that is built once (a constant) for each row; return how many rows it touched."""
+    if connection.dialect.name == "postgresql":
+        return connection.execute(statement, rows).rowcount
+    compiled, values_of = _for_driver(statement, ())
+    cursor = connection.connection.cursor()
+    cursor.executemany(compiled, [values_of(row) for row in rows])
+    touched = cursor.rowcount
+    cursor.close()
+    return touched
 
 
 @cache
@@ -163,13 +174,20 @@ def _numbered(model: type[Base]) -> Any:
 
 
 @cache
-def _driver_insert(model: type[Base], names: tuple[str, ...]) -> tuple[str, list[Callable[[Any], Any]]]:
+def _plain(model: type[Base]) -> sqlite.Insert:
+    return sqlite.insert(model)
+
+
+@lru_cache(maxsize=64)
+def _for_driver(
+    statement: sqlite.Insert | Update, names: tuple[str, ...]
+) -> tuple[str, Callable[[Mapping[str, Any]], list[Any]]]:
+    """A statement as SQLite's driver takes it, and what makes its values of a row."""
     here = sqlite.dialect()
-    columns = model.__table__.c
-    quote = here.identifier_preparer.quote
-    places = ", ".join("?" for _ in names)
-    statement = f"INSERT INTO {model.__tablename__} ({', '.join(map(quote, names))}) VALUES ({places})"  # noqa: S608
-    return statement, [_converter(columns[name].type, here) for name in names]
+    compiled = statement.compile(dialect=here, column_keys=list(names) or None)
+    order = compiled.positiontup or []
+    converters = [(name, _converter(compiled.binds[name].type, here)) for name in order]
+    return compiled.string, lambda row: [change(row[name]) for name, change in converters]
 
 
 def insert_many(

@@ -178,6 +178,7 @@ class Database:
 
     def _once_bare(self, work: Callable[[Connection], R]) -> R:
         with self._turn(writes=True), self.engine.connect() as connection:
+            connection.begin()  # now: statements that go to the driver directly would not begin one
             result = work(connection)
             _commit(connection)
             return result
