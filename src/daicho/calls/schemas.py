@@ -90,21 +90,21 @@ class HitOut(Out):
     call: CallOut
 
 
-class CallPage(BaseModel):
+class CallPage(Out):
     """Some calls, newest first, and the cursor of the next ones."""
 
     items: list[CallOut]
     next: str | None = Field(description="Pass it as `cursor`; null on the last page.")
 
 
-class LogPage(BaseModel):
+class LogPage(Out):
     """Some lines in spoken order, and the cursor of the next ones."""
 
     items: list[LogOut]
     next: str | None = Field(description="Pass it as `cursor`; null on the last page.")
 
 
-class HitPage(BaseModel):
+class HitPage(Out):
     """Matching lines, newest first, and the cursor of the next ones."""
 
     items: list[HitOut]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
+from sqlalchemy.orm import Session
 
 from daicho.core.engine import Database
 from daicho.core.errors import Outdated
@@ -37,6 +38,12 @@ def prepare(database: Database) -> None:
 def current(database: Database) -> str | None:
     """Return the revision that a database is at; None if it has none."""
     return _state(database)[0]
+
+
+def revision(session: Session) -> str | None:
+    """The revision that a session's database is at."""
+    found: str | None = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def _state(database: Database) -> tuple[str | None, set[str]]:

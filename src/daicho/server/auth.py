@@ -1,0 +1,190 @@
+"""The door: every request and every websocket passes here before it reaches a route.
+
+A route is for signed-in callers, except those in ``PUBLIC``. Signed in is who sends the bearer token,
+or a browser that has come by a link (``/?token=…``, good once) or the form and now holds a cookie. A
+cookie alone must not let another site act for its holder: what changes anything, and websockets, must
+come from this origin. A server on loopback answers to loopback's names only, so that no other name can
+be made to point here.
+"""
+
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from daicho.core import language
+from daicho.core.language import say
+from daicho.server.problems import problem
+from daicho.server.sessions import SESSION_SECONDS, Sessions
+
+PUBLIC = frozenset({"/health", "/login"})
+"""The paths that anyone may ask for."""
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FORM_BYTES = 4096
+
+
+class Door:
+    """ASGI middleware that lets in whom ``sessions`` knows.
+
+    Args:
+        app: what lies behind.
+        sessions: the keys.
+        loopback: whether the server listens on loopback only.
+        cookie: the session cookie's name.
+    """
+
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, loopback: bool, cookie: str = "daicho") -> None:
+        self._app = app
+        self._sessions = sessions
+        self._loopback = loopback
+        self._cookie = cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        caller = HTTPConnection(scope)
+        spoken = language.current.set(language.from_header(caller.headers.get("accept-language")))
+        try:
+            refusal = await self._answer(caller, scope, receive)
+            if refusal is None:
+                await self._app(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await receive()  # the handshake, which is answered by closing
+                await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            else:
+                await refusal(scope, receive, send)
+        finally:
+            language.current.reset(spoken)
+
+    async def _answer(self, caller: HTTPConnection, scope: Scope, receive: Receive) -> Response | None:
+        """Return what to say instead of letting the caller in; None lets them in."""
+        if self._loopback and (caller.url.hostname or "") not in LOOPBACK:
+            return _refused(
+                421, say("This server answers to 127.0.0.1 only.", "127.0.0.1 でのみ応答します。")
+            )
+        path = caller.url.path
+        if path == "/login" and scope["type"] == "http":
+            return await self._login(Request(scope, receive))
+        if path in PUBLIC:
+            return None
+        if (token := _bearer(caller)) is not None:
+            return None if self._sessions.accepts(token) else _unauthorized(caller)
+        if (link := caller.query_params.get("token")) and self._sessions.use_link(link):
+            return self._signed_in(caller, _without_token(caller))
+        if not self._sessions.knows(_cookies(caller).get(self._cookie, "")):
+            return _unauthorized(caller)
+        acts = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+        if acts and not _same_origin(caller):
+            return _refused(
+                403, say("This request comes from another site.", "別のサイトからのリクエストです。")
+            )
+        return None
+
+    async def _login(self, request: Request) -> Response:
+        if request.method != "POST":
+            return _form(request, 200)
+        if not _same_origin(request):
+            return _refused(
+                403, say("This request comes from another site.", "別のサイトからのリクエストです。")
+            )
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > FORM_BYTES:
+                return _refused(413, say("Too long for a token.", "トークンにしては長すぎます。"))
+        form = parse_qs(body.decode("utf-8", "replace"))
+        token = form.get("token", [""])[0].strip()
+        if not (self._sessions.accepts(token) or self._sessions.use_link(token)):
+            return _form(request, 401, wrong=True)
+        return self._signed_in(request, _own_path(form.get("next", ["/"])[0]))
+
+    def _signed_in(self, caller: HTTPConnection, where: str) -> Response:
+        response = RedirectResponse(where, 303)
+        response.set_cookie(
+            self._cookie,
+            self._sessions.new_cookie(),
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="lax",
+            secure=caller.url.scheme in {"https", "wss"},
+        )
+        return response
+
+
+def _bearer(caller: HTTPConnection) -> str | None:
+    scheme, _, token = caller.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _cookies(caller: HTTPConnection) -> dict[str, str]:
+    try:
+        jar = SimpleCookie(caller.headers.get("cookie", ""))
+    except CookieError:
+        return {}
+    return {name: morsel.value for name, morsel in jar.items()}
+
+
+def _same_origin(caller: HTTPConnection) -> bool:
+    """Whether a request comes from a page of this server, or from no page at all."""
+    origin = caller.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == caller.headers.get("host")
+
+
+def _without_token(caller: HTTPConnection) -> str:
+    rest = [(name, value) for name, value in parse_qsl(caller.url.query) if name != "token"]
+    return _own_path(quote(caller.url.path) + (f"?{urlencode(rest)}" if rest else ""))
+
+
+def _own_path(path: str) -> str:
+    """A path of this server; ``/`` for anything that a browser might take elsewhere."""
+    clean = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if clean and not urlsplit(path).netloc else "/"
+
+
+def _refused(status: int, detail: str) -> Response:
+    return problem(status, say("refused", "拒否しました"), detail)
+
+
+def _unauthorized(caller: HTTPConnection) -> Response:
+    if "text/html" in caller.headers.get("accept", ""):
+        return _form(caller, 401)
+    detail = say(
+        "Send the header 'Authorization: Bearer <token>'; 'daicho serve' printed the token.",
+        "ヘッダー 'Authorization: Bearer <トークン>' が必要です (トークンは daicho serve が表示します)。",
+    )
+    headers = {"WWW-Authenticate": 'Bearer realm="daicho"'}
+    return problem(401, say("not signed in", "サインインしていません"), detail, headers=headers)
+
+
+PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><style>
+:root{{color-scheme:light dark}}
+body{{font:16px/1.6 system-ui,sans-serif;max-width:26rem;margin:15vh auto;padding:0 1rem}}
+input{{width:100%;box-sizing:border-box;font:inherit;padding:.5rem;margin:.5rem 0}}
+button{{font:inherit;padding:.4rem 1.2rem}}b{{color:#c8402a}}</style></head><body>
+<h1>台帳 Daicho</h1><p>{hint}</p><p><b role="alert">{wrong}</b></p>
+<form method="post" action="/login"><input type="hidden" name="next" value="{next}">
+<label>{label}<input name="token" type="password" autocomplete="current-password" autofocus required></label>
+<button>{button}</button></form></body></html>"""
+
+
+def _form(caller: HTTPConnection, status: int, *, wrong: bool = False) -> Response:
+    asked = "/" if caller.url.path == "/login" else _without_token(caller)
+    page = PAGE.format(
+        lang=say("en", "ja"),
+        title=say("Sign in – Daicho", "サインイン – 台帳"),
+        hint=say(
+            "Open the link that <code>daicho serve</code> shows in its terminal, or paste its token here.",
+            "<code>daicho serve</code> の端末に表示されたリンクを開くか、トークンを貼り付けてください。",
+        ),
+        wrong=say("That is not the token.", "トークンが違います。") if wrong else "",
+        next=escape(asked, quote=True),
+        label=say("Token", "トークン"),
+        button=say("Sign in", "サインイン"),
+    )
+    return HTMLResponse(page, status, {"Cache-Control": "no-store"})

@@ -1,0 +1,109 @@
+"""``daicho serve``: check, bind, say where, serve until stopped."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+import webbrowser
+from collections.abc import Iterator
+
+import uvicorn
+
+from daicho.core.errors import Invalid
+from daicho.core.language import say
+from daicho.core.settings import Settings
+from daicho.ledger import AsyncLedger
+from daicho.server.app import create_app
+from daicho.server.network import bind, is_loopback
+from daicho.server.sessions import Sessions
+
+SHUTDOWN_SECONDS = 3
+
+
+def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False) -> None:
+    """Serve the API and the console until stopped (Ctrl+C, SIGTERM).
+
+    Args:
+        settings: database, host, port, token. Port 0 takes a free one.
+        open_browser: open the console in a browser.
+        demo: keep demo conversations going, in a process of their own.
+
+    Raises Invalid when the host is not loopback and no token is set, or the port is taken; what the
+    database has to say, before anything is bound.
+    """
+    host = settings.server.host
+    if not is_loopback(host) and settings.server.token is None:
+        raise Invalid(
+            f"--host {host} would open the ledger to the network without authentication;"
+            " set DAICHO_TOKEN (16 characters or more) first",
+            f"--host {host} では、認証なしで台帳がネットワークに公開されます。"
+            "先に DAICHO_TOKEN (16 文字以上) を設定してください",
+        )
+    ledger = AsyncLedger(settings=settings)
+    try:
+        ledger.database.ensure_ready()
+        with contextlib.closing(bind(host, settings.server.port)) as listener:
+            settings.server.port = listener.getsockname()[1]
+            shown = f"[{host}]" if ":" in host else host
+            base = f"http://{shown}:{settings.server.port}"
+            token = settings.server.token
+            sessions = Sessions(
+                token.get_secret_value() if token else None, lambda new: _next_link(base, new)
+            )
+            config = uvicorn.Config(
+                create_app(ledger, settings, sessions=sessions),
+                log_level="warning",
+                access_log=False,  # a link's token would stand in it
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                server_header=False,
+            )
+            server = uvicorn.Server(config)
+            _say_where(base, sessions)
+            if open_browser:
+                webbrowser.open(f"{base}/?token={sessions.link_token}")
+            with (
+                _conversations() if demo else contextlib.nullcontext(),
+                # uvicorn, once it has shut down, raises again the signal that ended it: no error here.
+                contextlib.suppress(KeyboardInterrupt),
+                _quiet_end(),
+            ):
+                server.run(sockets=[listener])
+    finally:
+        asyncio.run(ledger.close())
+
+
+def _say_where(base: str, sessions: Sessions) -> None:
+    print(say("Daicho is running (Ctrl+C stops it).", "Daicho が動いています (Ctrl+C で終了)。"))  # noqa: T201
+    note = say("works once; then a new link is shown", "一度だけ使えます。使うと新しいリンクを表示します")
+    print(f"  {say('Console', '画面')}  {base}/?token={sessions.link_token}  ({note})")  # noqa: T201
+    shown = sessions.token if sessions.generated else "$DAICHO_TOKEN"
+    print(f"  API      {base}/api/v1  Authorization: Bearer {shown}", flush=True)  # noqa: T201
+
+
+def _next_link(base: str, token: str) -> None:
+    print(f"  {say('next link', '次のリンク')}  {base}/?token={token}", flush=True)  # noqa: T201
+
+
+@contextlib.contextmanager
+def _conversations() -> Iterator[None]:
+    """Run the demo's live conversations as another process would write them."""
+    child = subprocess.Popen([sys.executable, "-m", "daicho", "demo", "--live"], stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        child.terminate()
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+@contextlib.contextmanager
+def _quiet_end() -> Iterator[None]:
+    """Let SIGTERM end the server as Ctrl+C does: in order, with exit code 0."""
+    former = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
