@@ -14,6 +14,8 @@ from daicho.ledger import open_database
 from tests.faces import Faces, both_faces
 from tests.postgres import Cluster
 
+pytest_plugins = ["tests.serving"]
+
 DATABASES = ("sqlite", "postgresql")
 
 

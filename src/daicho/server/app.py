@@ -10,6 +10,7 @@ from daicho.core.settings import Settings
 from daicho.ledger import ROOMS, AsyncLedger
 from daicho.server import problems
 from daicho.server.auth import Door
+from daicho.server.limits import BodyLimit
 from daicho.server.network import is_loopback
 from daicho.server.sessions import Sessions
 
@@ -56,7 +57,6 @@ def create_app(
         openapi_url="/api/openapi.json",
         docs_url=None,  # its page would fetch scripts from elsewhere
         redoc_url=None,
-        max_body_size=BODY_BYTES,
     )
     app.state.ledger = ledger
     problems.install(app)
@@ -67,6 +67,7 @@ def create_app(
         from daicho.console import mount
 
         mount(app, ledger)
+    app.add_middleware(BodyLimit, limit=BODY_BYTES)
     token = settings.server.token
     keys = sessions or Sessions(token.get_secret_value() if token else None)
     app.add_middleware(

@@ -1,0 +1,47 @@
+"""How much of a request is read."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daicho.core.language import say
+from daicho.server.problems import problem
+
+
+class BodyLimit:
+    """ASGI middleware that answers 413 to a request whose body is, or turns out to be, too long.
+
+    Args:
+        app: what lies behind.
+        limit: the longest body, in bytes.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = HTTPConnection(scope).headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._limit:
+            await problem(413, say("too large", "大きすぎます"), self._reason())(scope, receive, send)
+            return
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._limit:
+                raise HTTPException(413, self._reason())
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _reason(self) -> str:
+        return say(
+            f"A request may be {self._limit:,} bytes long; send less at a time.",
+            f"リクエストは {self._limit:,} バイトまでです。分けて送ってください。",
+        )
