@@ -62,7 +62,8 @@
   define("link-state", class extends HTMLElement {
     connectedCallback() {
       const ahead = new Date(this.getAttribute("now")).getTime() - Date.now();
-      if (Math.abs(ahead) > 2000) skew = ahead;
+      // Up to a day: whoever is further off has set the clock so.
+      if (Math.abs(ahead) > 2000 && Math.abs(ahead) < 86400000) skew = ahead;
       this.watch = setInterval(() => this.draw(), 500);
       this.draw();
     }
@@ -109,15 +110,18 @@
     }
     toEnd(behavior = "instant") { this.scrollTo({ top: this.scrollHeight, behavior }); }
     look() {
+      if (!this.list) return;
       this.atEnd = this.scrollHeight - this.scrollTop - this.clientHeight < 48;
       if (this.atEnd) this.offer?.removeAttribute("data-on");
-      const top = this.getBoundingClientRect().top;
-      const middle = this.getBoundingClientRect().left + this.clientWidth / 2;
-      this.anchor = null;
-      for (const step of [8, 40, 80, 120]) {
-        const line = document.elementFromPoint(middle, top + step)?.closest("[data-line]");
-        if (line) { this.anchor = line; break; }
+      // The first line in sight is the reader's place.
+      const lines = this.list.children;
+      let low = 0, high = lines.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (lines[middle].offsetTop + lines[middle].offsetHeight > this.scrollTop) high = middle;
+        else low = middle + 1;
       }
+      this.anchor = lines[low];
       this.offset = this.anchor ? this.anchor.offsetTop - this.scrollTop : 0;
     }
     settle() {

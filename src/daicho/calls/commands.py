@@ -1,0 +1,158 @@
+"""``daicho calls``: calls and their transcripts in the terminal.
+
+Reading stands here; recording in ``commands_record``, files in ``commands_files``.
+"""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from daicho.calls import commands_files, commands_record, shown
+from daicho.calls.exchange import Chosen, pages, transcript, write_json
+from daicho.calls.following import follow
+from daicho.calls.options import (
+    CallId,
+    Client,
+    Cursor,
+    Json,
+    Limit,
+    Live,
+    Since,
+    State,
+    Transferred,
+    Until,
+    terminal_of,
+)
+from daicho.calls.schemas import CallOut, HitOut, LogOut
+from daicho.core.language import say
+from daicho.core.page import LIMIT_MAX
+from daicho.core.terminal import note, put, put_json
+
+app = typer.Typer(
+    help=say("Telephone calls and their transcripts.", "通話とその会話。"), no_args_is_help=True
+)
+
+
+@app.command("list", help=say("List calls, latest first.", "通話を新しい順に一覧する。"))
+def list_(
+    context: typer.Context,
+    client: Client = None,
+    state: State = None,
+    transferred: Transferred = None,
+    live: Live = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    every: Annotated[bool, typer.Option("--all", help=say("Without a limit.", "すべて。"))] = False,
+    cursor: Cursor = None,
+    json: Json = False,
+) -> None:
+    chosen = Chosen(
+        client_id=client, state=state, transferred=transferred, live=live, since=since, until=until
+    )
+    table = shown.call_table()
+    with terminal_of(context).open() as ledger:
+        following: str | None = None
+        for page in pages(ledger.calls, chosen, None if every else limit, cursor):
+            following = page.next
+            if json:
+                for call in page.items:
+                    put_json(CallOut.model_validate(call))
+            else:
+                table.add(map(shown.call_row, page.items))
+    _note_more(following)
+
+
+@app.command(help=say("Show a call and its transcript.", "通話とその会話を表示する。"))
+def show(
+    context: typer.Context,
+    call_id: CallId,
+    json: Annotated[
+        bool, typer.Option("--json", help=say("One line, as export writes it.", "export と同じ形の 1 行。"))
+    ] = False,
+) -> None:
+    with terminal_of(context).open() as ledger:
+        call = ledger.calls.get(call_id)
+        if json:
+            write_json(ledger.calls, call, sys.stdout)
+            return
+        shown.put_facts(call)
+        put("")
+        for log in transcript(ledger.calls, call_id):
+            shown.put_line(log, call.started_at)
+
+
+@app.command(help=say("Follow a call as it is spoken, until it ends.", "通話が終わるまで会話を追う。"))
+def tail(
+    context: typer.Context,
+    call_id: CallId,
+    lines: Annotated[
+        int,
+        typer.Option(
+            "--lines",
+            "-n",
+            min=0,
+            help=say("How many earlier lines come first.", "先に表示する、これまでの行数。"),
+        ),
+    ] = 10,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help=say("Wait for a call that is not there yet.", "まだない通話を待つ。")),
+    ] = False,
+    json: Json = False,
+) -> None:
+    async def run() -> None:
+        async with terminal_of(context).open_async() as ledger:
+            async for call, log in follow(ledger, call_id, history=lines, wait=wait):
+                if log is None:
+                    note(
+                        say(
+                            f"{call_id} has ended: {call.current_state}",
+                            f"{call_id} 終了: {call.current_state}",
+                        )
+                    )
+                elif json:
+                    put_json(LogOut.model_validate(log))
+                else:
+                    shown.put_line(log, call.started_at)
+                sys.stdout.flush()
+
+    asyncio.run(run())
+
+
+@app.command(help=say("Find transcript lines that contain a text.", "文字列を含む行を会話から探す。"))
+def search(
+    context: typer.Context,
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help=say("Letter case aside.", "大文字小文字は区別しない。"))
+    ],
+    client: Client = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    json: Json = False,
+) -> None:
+    table = shown.hit_table()
+    with terminal_of(context).open() as ledger:
+        left = limit
+        while True:
+            page = ledger.calls.search(text, client_id=client, limit=min(left, LIMIT_MAX), cursor=cursor)
+            if json:
+                for hit in page.items:
+                    put_json(HitOut.model_validate(hit, from_attributes=True))
+            else:
+                table.add(map(shown.hit_row, page.items))
+            left, cursor = left - len(page), page.next
+            if cursor is None or left <= 0:
+                break
+    _note_more(cursor)
+
+
+def _note_more(cursor: str | None) -> None:
+    if cursor is not None:
+        note(say(f"more: --cursor {cursor}", f"続き: --cursor {cursor}"))
+
+
+app.add_typer(commands_files.app)
+app.add_typer(commands_record.app)

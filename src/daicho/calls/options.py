@@ -1,0 +1,112 @@
+"""What the commands of calls have in common: the ledger, arguments, options."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Protocol
+
+import typer
+
+from daicho.calls.models import Call
+from daicho.calls.store import CallStore
+from daicho.core.language import say
+from daicho.core.operation import Async, Sync
+from daicho.core.terminal import Terminal, instant
+
+
+class Ledger(Protocol):
+    """What these commands need of a ledger."""
+
+    @property
+    def calls(self) -> CallStore[Sync]: ...
+
+
+class LiveLedger(Protocol):
+    """What following a call needs of a ledger."""
+
+    @property
+    def calls(self) -> CallStore[Async]: ...
+
+    def changes(self) -> AsyncIterator[frozenset[str]]: ...
+
+
+def terminal_of(context: typer.Context) -> Terminal[Ledger, LiveLedger]:
+    """The terminal that a command runs in."""
+    terminal: Terminal[Ledger, LiveLedger] = context.obj
+    return terminal
+
+
+def checked_call(value: str) -> str:
+    """Return a call's name, or raise Invalid for one that no call can have."""
+    Call.row(call_id=value)
+    return value
+
+
+def checked_client(value: str | None) -> str | None:
+    """Return a client's name, or raise Invalid for one that no client can have."""
+    Call.row(client_id=value)
+    return value
+
+
+def checked_state(value: str | None) -> str | None:
+    """Return a state, or raise Invalid for one that no call can be in."""
+    Call.row(current_state=value)
+    return value
+
+
+CallId = Annotated[
+    str,
+    typer.Argument(metavar="CALL", help=say("The call's own name.", "通話 ID。"), callback=checked_call),
+]
+Client = Annotated[
+    str | None,
+    typer.Option(help=say("Only this client's.", "このクライアントのみ。"), callback=checked_client),
+]
+State = Annotated[
+    str | None,
+    typer.Option(help=say("Only those in this state.", "この状態のみ。"), callback=checked_state),
+]
+Transferred = Annotated[
+    bool | None,
+    typer.Option(
+        "--transferred/--not-transferred",
+        help=say(
+            "Only those that were, or were not, handed to a person.", "転送した、またはしていないもののみ。"
+        ),
+    ),
+]
+Live = Annotated[
+    bool | None,
+    typer.Option(
+        "--live/--ended", help=say("Only those that go on, or have ended.", "通話中、または終了のみ。")
+    ),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=instant,
+        metavar="TIME",
+        help=say(
+            "Only those started at this time or later: 2026-11-21, 2026-11-21T09:30, or 7d for 7 days ago.",
+            "この時刻以降に始まったもののみ: 2026-11-21、2026-11-21T09:30、7d (7 日前)。",
+        ),
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=instant,
+        metavar="TIME",
+        help=say("Only those started before this time.", "この時刻より前に始まったもののみ。"),
+    ),
+]
+Limit = Annotated[int, typer.Option(min=1, help=say("At most so many.", "最大件数。"))]
+Cursor = Annotated[
+    str | None,
+    typer.Option(help=say("Go on where a former answer ended.", "前回の続きから (前回示されたカーソル)。")),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help=say("JSON, one object a line; times in UTC.", "1 行 1 件の JSON (時刻は UTC)。")
+    ),
+]

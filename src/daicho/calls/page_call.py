@@ -1,0 +1,123 @@
+"""The page of one call: its facts, its states over time, and its transcript as it is spoken."""
+
+from nicegui import ui
+
+from daicho.calls.models import Call
+from daicho.calls.page_lists import Ledger, handed_over
+from daicho.calls.page_timeline import Timeline
+from daicho.calls.page_transcript import Transcript
+from daicho.core.elements import Chip, box, elapsed, moment, set_attribute, show, words
+from daicho.core.errors import Invalid, NotFound
+from daicho.core.language import say
+from daicho.core.screen import Console, Screen
+
+
+def register(console: Console[Ledger]) -> None:
+    """Add the page of one call to the console."""
+
+    @console.page("/calls/{call_id:path}", "calls")
+    async def one_call(screen: Screen) -> None:
+        screen.name(screen.route["call_id"])
+        await screen.follow("calls", CallPage(console.ledger, screen).look)
+
+
+class CallPage:
+    """A call on the page: drawn once it is found, and brought up to date from then on."""
+
+    def __init__(self, ledger: Ledger, screen: Screen) -> None:
+        self._store = ledger.calls
+        self._screen = screen
+        self._call_id = screen.route["call_id"]
+        self._body = box("d-section")
+        self._drawn: Drawn | None = None
+        self._missing = False
+
+    async def look(self) -> None:
+        """Bring the page up to date."""
+        try:
+            call = await self._store.get(self._call_id)
+        except (NotFound, Invalid):
+            self._miss()
+            return
+        if self._drawn is None:
+            self._missing = False
+            self._body.clear()
+            with self._body:
+                self._drawn = Drawn(call, Transcript(self._store, self._screen, self._call_id))
+        await self._drawn.transcript.look()
+        self._drawn.take(call)
+
+    def _miss(self) -> None:
+        if self._missing:
+            return
+        self._drawn, self._missing = None, True
+        self._screen.client.status_code = 404
+        self._body.clear()
+        with self._body, box("d-sheet d-empty"):
+            words(say("There is no such call.", "その通話はありません。"), tag="b")
+            words(self._call_id, "d-mono d-title")
+            words(say("To all calls", "通話一覧へ"), "d-link", "a", href="/calls")
+
+
+class Drawn:
+    """The parts of a call's page that change.
+
+    Args:
+        call: the call as it is now.
+        transcript: its lines; drawn beside the facts.
+    """
+
+    def __init__(self, call: Call, transcript: Transcript) -> None:
+        self.transcript = transcript
+        words(say("‹ All calls", "‹ 通話一覧"), "d-link d-small", "a", href="/calls")
+        with box("d-row"):
+            words(call.call_id, "d-title", "h1")
+            self._live = Chip(say("Live", "通話中"), "d-live")
+            self._over = Chip(say("Ended", "終了"), "")
+            self._transferred = handed_over()
+        with box("d-call"):
+            with box("d-beside"):
+                self._facts(call)
+                self.timeline = Timeline()
+                with box("d-sheet d-handover", hidden=True) as self._handover:
+                    words(say("Handover summary", "引き継ぎ要約"), tag="h2")
+                    self._summary = words("", tag="div", dir="auto")
+            transcript.draw()
+
+    def _facts(self, call: Call) -> None:
+        with box("d-sheet d-facts", "dl"):
+            with _fact(say("Client", "クライアント")):
+                self._client = words("", "d-title")
+            with _fact(say("Caller", "発信者番号")):
+                self._caller = words("")
+            with _fact(say("Started", "開始")):
+                moment(call.started_at)
+            with _fact(say("Ended", "終了")) as self._ended:
+                self._ended_at = moment(call.started_at)
+            with _fact(say("Length", "長さ")):
+                self._length = elapsed(call.started_at, call.ended_at)
+            with _fact(say("State", "状態")):
+                self._state = Chip()
+
+    def take(self, call: Call) -> None:
+        """Show the call as it is now."""
+        ended = call.ended_at
+        self._client.set_text(call.client_id or "–")
+        self._caller.set_text(call.caller_number or "–")
+        self._state.name(call.current_state)
+        show(self._live.root, ended is None)
+        show(self._over.root, ended is not None)
+        show(self._ended, ended is not None)
+        if ended is not None:
+            set_attribute(self._ended_at, "at", ended.isoformat())
+            set_attribute(self._length, "until", ended.isoformat())
+        show(self._transferred.root, call.is_transferred)
+        show(self._handover, call.is_transferred)
+        self._summary.set_text(call.handover_summary or say("No summary was given.", "要約はありません。"))
+        self.timeline.take(call, self.transcript.stamps, from_start=self.transcript.from_start)
+
+
+def _fact(label: str) -> ui.element:
+    with box("d-fact") as fact:
+        words(label, tag="dt")
+    return fact

@@ -1,0 +1,31 @@
+"""The README's pictures. They are written over only if asked: ``DAICHO_SCREENSHOTS=1 make test``."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from daicho import Ledger
+from tests.console import scene
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+WANTED = os.environ.get("DAICHO_SCREENSHOTS") == "1"  # read before tests are cut off from the environment
+
+
+def test_the_pictures_of_the_readme(serve: Callable[[str], Any], sqlite_url: str, tmp_path: Path) -> None:
+    folder = IMAGES if WANTED else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    with Ledger(sqlite_url) as ledger:
+        scene.fill(ledger)
+    with serve(sqlite_url) as console:
+        for language, locale, call_id in (("en", "en-US", scene.ENGLISH), ("ja", "ja-JP", scene.JAPANESE)):
+            for name, path in (("console", "/calls"), ("call", f"/calls/{call_id}")):
+                page = console.context(locale=locale).new_page()
+                page.clock.set_fixed_time(scene.NOW)
+                page.goto(console.base + path)
+                page.wait_for_selector("link-state[data-state=up]")
+                page.wait_for_selector(".d-card, .d-line")
+                page.evaluate("document.fonts.ready")
+                picture = folder / f"{name}-{language}.png"
+                page.screenshot(path=picture, animations="disabled")
+                assert picture.stat().st_size > 30_000, "an empty page is smaller"

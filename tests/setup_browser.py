@@ -1,0 +1,81 @@
+"""Chromium and a Japanese font for the tests that look at pages: ``python -m tests.setup_browser``.
+
+What is on the machine is used. What is missing comes from apt when root, otherwise Playwright brings
+its own Chromium. If none can be had, one line says why, and the browser tests fail with that reason.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+APT_SECONDS = 900
+QUIET = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
+
+def find_browser() -> str | None:
+    """The path of a Chromium that can be started; None if there is none."""
+    return next(filter(None, map(shutil.which, NAMES)), None) or _playwrights_own()
+
+
+def has_japanese_font() -> bool:
+    """Whether Japanese text would be drawn as such, not as empty boxes."""
+    if sys.platform != "linux":
+        return True
+    if shutil.which("fc-list") is None:
+        return False
+    return bool(subprocess.run(["fc-list", ":lang=ja"], capture_output=True, text=True).stdout.strip())
+
+
+def main() -> None:
+    """Provide what is missing; end quickly when nothing is."""
+    missing = []
+    if find_browser() is None:
+        missing.append("chromium")
+    if not has_japanese_font():
+        missing += ["fontconfig", "fonts-noto-cjk"]
+    if not missing:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        _install(missing)
+    if find_browser() is None:
+        print("installing Chromium with Playwright (once)", flush=True)
+        _run([sys.executable, "-m", "playwright", "install", "chromium"])
+    if find_browser() is None:
+        print("no Chromium could be installed: the browser tests will fail and say so")
+    elif not has_japanese_font():
+        print("no Japanese font is installed (fonts-noto-cjk): Japanese text in screenshots shows as boxes")
+
+
+def _install(packages: list[str]) -> None:
+    print(f"installing {' and '.join(packages)} with apt-get (once)", flush=True)
+    if _run(["apt-get", "update", "-qq"]):
+        _run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages])
+
+
+def _run(command: list[str]) -> bool:
+    try:
+        done = subprocess.run(command, env=QUIET, capture_output=True, text=True, timeout=APT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"{command[0]}: {error}")
+        return False
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        print(f"{' '.join(command[:2])}: {last}")
+    return done.returncode == 0
+
+
+def _playwrights_own() -> str | None:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return None
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+if __name__ == "__main__":
+    main()
