@@ -1,8 +1,8 @@
 """The operations on calls: the only place that queries ``calls`` and ``call_logs``."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -90,16 +90,18 @@ class CallStore(Store[Mode]):
         Returns the line as stored, once it is durable. Raises NotFound for an unknown call without
         ``client_id``; Invalid. Seed 000, ``append_call_log``.
         """
-        return new_line(
+        said_at = timestamp or now()
+        row = CallLog.row(
             call_id=call_id,
-            role=role,
+            timestamp=said_at,
+            role=Role.of(role).value,
             text=text,
             state=state,
-            client_id=client_id,
-            caller_number=caller_number,
-            timestamp=timestamp,
             message_id=message_id,
         )
+        number = real_number(caller_number)
+        call = None if client_id is None else new_call(call_id, client_id, state or "init", number, said_at)
+        return NewLine(row, number, call)
 
     @operation
     def append_logs(self, session: Session, lines: Iterable[Mapping[str, Any]]) -> int:
@@ -110,10 +112,21 @@ class CallStore(Store[Mode]):
 
         Returns the number of lines. Raises what ``append_log`` raises, naming the line's number.
         """
-        checked = [_numbered(at, line) for at, line in enumerate(lines, 1)]
+        checked = [self._checked(at, line) for at, line in enumerate(lines, 1)]
         for at, missing in write_many(session, checked):
             raise answer_for(at, missing)
         return len(checked)
+
+    def _checked(self, at: int, line: Mapping[str, Any]) -> NewLine:
+        """Check the ``at``-th line of many as ``append_log`` checks one."""
+        try:
+            check = cast("Callable[..., NewLine]", CallStore.append_log.item)
+            return check(self, **line)
+        except TypeError as error:
+            reason = str(error).removeprefix("CallStore.append_log() ")
+            raise Invalid(f"line {at}: {reason}", f"{at} 行目: {reason}") from None
+        except DaichoError as error:
+            raise answer_for(at, error) from None
 
     @idempotent
     def mark_transfer(self, session: Session, call_id: str, summary: str) -> Call:
@@ -215,7 +228,8 @@ class CallStore(Store[Mode]):
     @operation
     def delete(self, session: Session, call_id: str) -> None:
         """Delete a call and its transcript. Raises NotFound if there is no such call."""
-        if session.execute(delete(Call).where(Call.call_id == call_id)).rowcount == 0:  # type: ignore[attr-defined]
+        gone = session.execute(delete(Call).where(Call.call_id == call_id).returning(Call.id)).first()
+        if gone is None:
             raise NotFound(CALL, call_id)
 
     @idempotent
@@ -297,32 +311,6 @@ def new_call(
     )
 
 
-def new_line(
-    *,
-    call_id: str,
-    role: str,
-    text: str,
-    state: str | None = None,
-    client_id: str | None = None,
-    caller_number: str | None = None,
-    timestamp: datetime | None = None,
-    message_id: str | None = None,
-) -> NewLine:
-    """Return a checked line for ``write_lines``."""
-    said_at = timestamp or now()
-    row = CallLog.row(
-        call_id=call_id,
-        timestamp=said_at,
-        role=Role.of(role).value,
-        text=text,
-        state=state,
-        message_id=message_id,
-    )
-    number = real_number(caller_number)
-    call = None if client_id is None else new_call(call_id, client_id, state or "init", number, said_at)
-    return NewLine(row, number, call)
-
-
 def real_number(caller_number: str | None) -> str | None:
     """Return a caller's number, or None for one that says nothing: blanks, dashes."""
     number = (caller_number or "").strip()
@@ -337,16 +325,6 @@ def answer_for(at: int, error: DaichoError) -> DaichoError:
     numbered = type(error).__new__(type(error))
     DaichoError.__init__(numbered, f"line {at}: {error.message.en}", f"{at} 行目: {error.message.ja}")
     return numbered
-
-
-def _numbered(at: int, line: Mapping[str, Any]) -> NewLine:
-    try:
-        return new_line(**line)
-    except TypeError as error:
-        reason = str(error).removeprefix("new_line() ")
-        raise Invalid(f"line {at}: {reason}", f"{at} 行目: {reason}") from None
-    except DaichoError as error:
-        raise answer_for(at, error) from None
 
 
 # -- shared statements ---------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from sqlalchemy import MetaData, String, inspect
 from sqlalchemy.orm import DeclarativeBase
@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
             "ck": "ck_%(table_name)s_%(constraint_name)s",
         }
     )
-    type_annotation_map = {datetime: Instant}  # noqa: RUF012  (SQLAlchemy reads it from the class)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: Instant}
 
     @classmethod
     def row(cls, **values: object) -> dict[str, Any]:

@@ -13,8 +13,9 @@ A store method is written once, against a sync ``Session``. ``@operation`` (it w
 """
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
@@ -55,34 +56,42 @@ class Store(Generic[Mode]):
     room: ClassVar[str]
 
     def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+        self.runner = runner
 
 
-class Operation(Generic[S, P, R]):
-    """A store method with two faces. ``body`` is the function itself, for other operations."""
+class TwoFaced(ABC, Generic[S, P, R]):
+    """A store method that is a plain call on one face and an awaitable one on the other."""
 
-    def __init__(
-        self, body: Callable[Concatenate[S, Session, P], R], *, writes: bool, idempotent: bool
-    ) -> None:
+    def __init__(self, body: Callable[..., Any]) -> None:
         functools.update_wrapper(cast("Callable[..., Any]", self), body)
-        self.body = body
-        self._writes = writes
-        self._idempotent = idempotent
 
     @overload
-    def __get__(self, store: None, owner: type) -> "Operation[S, P, R]": ...
+    def __get__(self, store: None, owner: type) -> Self: ...
     @overload
     def __get__(self, store: Store[Sync], owner: type) -> Callable[P, R]: ...
     @overload
     def __get__(self, store: Store[Async], owner: type) -> Callable[P, Awaitable[R]]: ...
     def __get__(self, store: Store[Any] | None, owner: type) -> Any:
-        if store is None:
-            return self
+        return self if store is None else functools.partial(self._call, store)
 
-        return functools.partial(self._call, store)
+    @abstractmethod
+    def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Carry it out by the store's runner."""
+
+
+class Operation(TwoFaced[S, P, R]):
+    """A method that runs in a transaction. ``body`` is the function itself."""
+
+    def __init__(
+        self, body: Callable[Concatenate[S, Session, P], R], *, writes: bool, idempotent: bool
+    ) -> None:
+        super().__init__(body)
+        self.body = body
+        self._writes = writes
+        self._idempotent = idempotent
 
     def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        return store._runner.call(  # noqa: SLF001  (the descriptor is the store's own)
+        return store.runner.call(
             store.room,
             lambda session: self.body(cast("S", store), session, *args, **kwargs),
             writes=self._writes,
@@ -90,29 +99,17 @@ class Operation(Generic[S, P, R]):
         )
 
 
-class Grouped(Generic[S, P, R]):
-    """A store method whose calls share commits: it checks its arguments and returns the item to write."""
+class Grouped(TwoFaced[S, P, R]):
+    """A method whose calls share commits. ``item`` is the function that checks and gives what to write."""
 
     def __init__(self, item: Callable[Concatenate[S, P], Any], write: BatchWrite) -> None:
-        functools.update_wrapper(cast("Callable[..., Any]", self), item)
-        self._item = item
+        super().__init__(item)
+        self.item = item
         self._write = write
 
-    @overload
-    def __get__(self, store: None, owner: type) -> "Grouped[S, P, R]": ...
-    @overload
-    def __get__(self, store: Store[Sync], owner: type) -> Callable[P, R]: ...
-    @overload
-    def __get__(self, store: Store[Async], owner: type) -> Callable[P, Awaitable[R]]: ...
-    def __get__(self, store: Store[Any] | None, owner: type) -> Any:
-        if store is None:
-            return self
-
-        return functools.partial(self._call, store)
-
     def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        return store._runner.append(  # noqa: SLF001
-            store.room, self._write, lambda: self._item(cast("S", store), *args, **kwargs)
+        return store.runner.append(
+            store.room, self._write, lambda: self.item(cast("S", store), *args, **kwargs)
         )
 
 

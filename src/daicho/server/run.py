@@ -74,15 +74,15 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
 
 
 def _say_where(base: str, sessions: Sessions) -> None:
-    print(say("Daicho is running (Ctrl+C stops it).", "Daicho が動いています (Ctrl+C で終了)。"))  # noqa: T201
+    print(say("Daicho is running (Ctrl+C stops it).", "Daicho が動いています (Ctrl+C で終了)。"))
     note = say("works once; then a new link is shown", "一度だけ使えます。使うと新しいリンクを表示します")
-    print(f"  {say('Console', '画面')}  {base}/?token={sessions.link_token}  ({note})")  # noqa: T201
+    print(f"  {say('Console', '画面')}  {base}/?token={sessions.link_token}  ({note})")
     shown = sessions.token if sessions.generated else "$DAICHO_TOKEN"
-    print(f"  API      {base}/api/v1  Authorization: Bearer {shown}", flush=True)  # noqa: T201
+    print(f"  API      {base}/api/v1  Authorization: Bearer {shown}", flush=True)
 
 
 def _next_link(base: str, token: str) -> None:
-    print(f"  {say('next link', '次のリンク')}  {base}/?token={token}", flush=True)  # noqa: T201
+    print(f"  {say('next link', '次のリンク')}  {base}/?token={token}", flush=True)
 
 
 @contextlib.contextmanager
