@@ -187,6 +187,15 @@ def test_any_call_id_has_its_page(console: Console, ledger: Ledger, call_id: str
     expect(page.locator(".d-bubble")).to_have_text(f"this is {call_id}")
 
 
+@pytest.mark.parametrize("zone", ["No%2FWhere", "..%2F..%2Fetc%2Fpasswd", "%00", ""])
+def test_a_time_zone_that_is_none_does_no_harm(console: Console, zone: str) -> None:
+    context = console.context()
+    context.add_cookies([{"name": "daicho_zone", "value": zone, "url": console.base}])
+    page = context.new_page()
+    page.goto(f"{console.base}/calls?from=2026-11-22&to=nonsense")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Calls")
+
+
 def test_without_the_token_nothing_is_shown(console: Console, browser: Browser) -> None:
     page = browser.new_page()
     for path in ("/", "/calls", "/calls/call-1", "/nowhere"):

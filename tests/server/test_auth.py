@@ -168,7 +168,10 @@ def test_serve_prints_a_link_serves_and_ends_in_order(sqlite_url: str) -> None:
             client.get("/api/v1/calls", headers={"Authorization": f"Bearer {bearer[1]}"}).status_code == 200
         )
         assert client.get(f"/?token={link[2]}").status_code == 303
-    assert "token=" in child.stdout.readline()
-    child.terminate()
-    assert child.wait(15) == 0
+        assert "token=" in child.stdout.readline()
+        client.post("/api/v1/calls", json={"call_id": "call-1", "client_id": "c"})
+        with client.stream("GET", "/api/v1/calls/call-1/events") as stream:
+            assert next(stream.iter_lines()) == "event: call"
+            child.terminate()  # with a reader still there
+            assert child.wait(15) == 0
     assert child.stderr.read() == ""

@@ -12,7 +12,8 @@ from tests.serving import Running, running
     [
         ("GET", "/api/v1/calls/nowhere", None, 404),
         ("GET", "/api/v1/nowhere", None, 404),
-        ("PUT", "/api/v1/calls", None, 405),
+        ("PUT", "/api/v1/calls", None, 404),
+        ("DELETE", "/health", None, 405),
         ("GET", "/api/v1/calls?limit=0", None, 422),
         ("GET", "/api/v1/calls?limit=many", None, 422),
         ("GET", "/api/v1/calls?cursor=nonsense", None, 422),

@@ -6,6 +6,8 @@ from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel
 
 from daicho import __version__, migrations
+from daicho.core.errors import NotFound
+from daicho.core.language import Text
 from daicho.core.settings import Settings
 from daicho.ledger import ROOMS, AsyncLedger
 from daicho.server import problems
@@ -39,6 +41,17 @@ async def health(request: Request) -> Health:
     return Health(status="ok", revision=revision)
 
 
+nothing = APIRouter()
+
+
+@nothing.api_route(
+    "/api/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
+)
+async def nothing_there(path: str) -> None:
+    """What is not there is a problem document for programs, not the console's page for people."""
+    raise NotFound(Text("route", "経路"), f"/api/{path}")
+
+
 def create_app(
     ledger: AsyncLedger, settings: Settings, *, sessions: Sessions | None = None, console: bool = True
 ) -> FastAPI:
@@ -63,6 +76,7 @@ def create_app(
     app.include_router(meta)
     for room in ROOMS:
         app.include_router(importlib.import_module(f"daicho.{room}.routes").router, prefix="/api/v1")
+    app.include_router(nothing)
     if console:
         from daicho.console import mount
 

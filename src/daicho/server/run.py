@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import webbrowser
@@ -58,7 +59,7 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
                 server_header=False,
             )
-            server = uvicorn.Server(config)
+            server = _Server(config, ledger)
             _say_where(base, sessions)
             if open_browser:
                 webbrowser.open(f"{base}/?token={sessions.link_token}")
@@ -71,6 +72,18 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
                 server.run(sockets=[listener])
     finally:
         asyncio.run(ledger.close())
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams that wait for changes before it waits for requests to end."""
+
+    def __init__(self, config: uvicorn.Config, ledger: AsyncLedger) -> None:
+        super().__init__(config)
+        self._ledger = ledger
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._ledger.database.changes.close)
+        await super().shutdown(sockets)
 
 
 def _say_where(base: str, sessions: Sessions) -> None:
