@@ -36,6 +36,7 @@ async def follow(
 
     Raises NotFound for a call that is not there, unless it is to be waited for.
     """
+    await _get(ledger.calls, call_id, wait)  # what is wrong is said before anything listens
     changes = ledger.changes()
     while (call := await _get(ledger.calls, call_id, wait)) is None:
         await _change(changes)

@@ -12,7 +12,7 @@ import typer
 from daicho import __version__
 from daicho.core.errors import DaichoError
 from daicho.core.language import say
-from daicho.core.terminal import Terminal, put
+from daicho.core.terminal import Terminal, note, put
 from daicho.core.types import now
 from daicho.ledger import ROOMS, AsyncLedger, Ledger
 
@@ -95,7 +95,7 @@ def demo(
             else say(f"{room}: the example data is there already", f"{room}: 見本は既に入っています")
         )
     if live:
-        put(say("conversations go on; Ctrl+C stops them", "会話を続けています。Ctrl+C で止まります"))
+        note(say("conversations go on; Ctrl+C stops them", "会話を続けています。Ctrl+C で止まります"))
         asyncio.run(_keep_going(terminal, rng))
 
 
