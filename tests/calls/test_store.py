@@ -1,5 +1,7 @@
 """The operations on calls: each test runs on both databases and both faces."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -393,3 +395,38 @@ def test_a_broken_constraint_is_a_conflict(ledger: Ledger) -> None:
 
     with pytest.raises(Conflict):
         ledger.database.run(insert_again)
+
+
+START = """
+import sys
+from daicho import Ledger
+with Ledger(sys.argv[1]) as ledger:
+    ledger.calls.list()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(30):
+        ledger.calls.start(f"call-{number}", "c", state=sys.argv[2])
+        ledger.calls.append_log(f"call-{number}", "ai", sys.argv[2], message_id=f"m-{number}")
+"""
+
+
+def test_processes_that_start_the_same_calls_at_once_end_with_one_row_each(url: str) -> None:
+    with Ledger(url) as ledger:
+        ledger.calls.list()
+        pipe = subprocess.PIPE
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", START, url, name], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            )
+            for name in ("one", "two", "three")
+        ]
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+        assert [child.communicate()[1] for child in children] == [""] * 3
+        assert len(ledger.calls.list(limit=1000)) == 30
+        assert [len(ledger.calls.transcript(f"call-{n}")) for n in range(30)] == [1] * 30
