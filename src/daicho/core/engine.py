@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
@@ -54,47 +54,53 @@ class Database:
         self._ready = False
         self._ready_lock = threading.Lock()
         self._write_turn = threading.Lock()
-        self._engine_lock = threading.Lock()
-        for name in ("engine", "async_engine", "writer", "changes", "_readers", "_writers"):
-            self.__dict__.pop(name, None)
+        self._parts_lock = threading.Lock()
+        self._parts: dict[str, Any] = {}
 
     # -- parts, made when first used -------------------------------------------------------------
 
-    @cached_property
+    def _part(self, name: str, make: Callable[[], R]) -> R:
+        part: R | None = self._parts.get(name)
+        if part is None:
+            with self._parts_lock:
+                part = self._parts.get(name)
+                if part is None:
+                    part = self._parts[name] = make()
+        return part
+
+    @property
     def engine(self) -> Engine:
         """The sync engine."""
-        with self._engine_lock:
-            made: Engine | None = self.__dict__.get("engine")
-            return made or dialect.make_engine(self.url, self.settings)
+        return self._part("engine", lambda: dialect.make_engine(self.url, self.settings))
 
-    @cached_property
+    @property
     def async_engine(self) -> AsyncEngine:
         """The async engine (PostgreSQL)."""
-        return create_async_engine(self.url, **dialect.pool_options(self.settings))
+        options = dialect.pool_options(self.settings)
+        return self._part("async_engine", lambda: create_async_engine(self.url, **options))
 
-    @cached_property
+    @property
     def writer(self) -> Writer:
         """The group-commit writer."""
-        with self._engine_lock:
-            made: Writer | None = self.__dict__.get("writer")
-            limits = self.settings.database.writer
-            return made or Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
+        limits = self.settings.database.writer
+        return self._part(
+            "writer", lambda: Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
+        )
 
-    @cached_property
+    @property
     def changes(self) -> ChangeFeed:
         """The change feed."""
-        with self._engine_lock:
-            made: ChangeFeed | None = self.__dict__.get("changes")
-            return made or feed_for(self.url)
+        return self._part("changes", lambda: feed_for(self.url))
 
-    @cached_property
+    @property
     def _readers(self) -> Executor:
-        return ThreadPoolExecutor(self.settings.database.pool.size, thread_name_prefix="daicho-read")
+        size = self.settings.database.pool.size
+        return self._part("readers", lambda: ThreadPoolExecutor(size, thread_name_prefix="daicho-read"))
 
-    @cached_property
+    @property
     def _writers(self) -> Executor:
         # SQLite has one writer at a time: more threads would only wait for each other.
-        return ThreadPoolExecutor(1, thread_name_prefix="daicho-write")
+        return self._part("writers", lambda: ThreadPoolExecutor(1, thread_name_prefix="daicho-write"))
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -250,10 +256,10 @@ class Database:
 
     def _take_parts(self) -> dict[str, object]:
         self._closed = True
-        parts = self.__dict__
+        parts = self._parts
         if isinstance(writer := parts.get("writer"), Writer):
             writer.close()
-        for name in ("_readers", "_writers"):
+        for name in ("readers", "writers"):
             if isinstance(threads := parts.get(name), Executor):
                 threads.shutdown(wait=True)
         if isinstance(changes := parts.get("changes"), ChangeFeed):
@@ -264,7 +270,7 @@ class Database:
 
     def after_fork(self) -> None:
         """In a forked child: forget the parent's sockets, threads and locks, without closing them."""
-        if isinstance(engine := self.__dict__.get("engine"), Engine):
+        if isinstance(engine := self._parts.get("engine"), Engine):
             engine.dispose(close=False)
         self._start()
 
