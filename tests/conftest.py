@@ -1,6 +1,7 @@
 """Fixtures for every test: a real SQLite file and a real PostgreSQL database, fresh each time."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,11 @@ from tests.postgres import Cluster
 pytest_plugins = ["tests.serving"]
 
 DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl+C reach the processes that tests start, also where the suite runs in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
