@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daicho import Invalid, Ledger
-from daicho.calls.exchange import LINE_MAX, CsvWriter, import_file, ordered, read_call, write_json
+from daicho.calls.exchange import LINE_MAX, import_file, read_call
+from daicho.calls.export import CsvWriter, ordered, write_json
 from daicho.calls.schemas import Imported
 from daicho.core.errors import DaichoError
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings, written
@@ -141,9 +142,7 @@ def test_what_a_call_leaves_out_is_filled_in(ledger: Ledger) -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
-TIME = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(
-    datetime.isoformat
-)
+TIME = st.integers(-(2**31), 2**32).map(lambda seconds: (MOMENT + timedelta(seconds=seconds)).isoformat())
 NAME = TEXT.filter(bool)
 CALLS = st.lists(
     st.fixed_dictionaries(
@@ -276,6 +275,17 @@ def test_an_export_that_fails_leaves_the_file_as_it_was(here: Here, tmp_path: Pa
     here("calls", "export", "-o", str(target), code=1)
     assert target.read_text() == "before"
     assert [path.name for path in tmp_path.glob(".*.part")] == []
+
+
+def test_an_export_that_is_stopped_leaves_nothing_behind(sqlite_url: str, tmp_path: Path) -> None:
+    name = written(tmp_path / "a.jsonl", *[DIALOGUE % (n, "a") for n in range(5_000)])
+    daicho("calls", "import", name, url=sqlite_url)
+    process = subprocess.Popen([*COMMAND, "calls", "export", "-o", "b.jsonl"], env=surroundings(sqlite_url))
+    while not list(tmp_path.glob(".b.jsonl.*.part")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert [path.name for path in tmp_path.iterdir() if "b.jsonl" in path.name] == []
 
 
 def test_an_import_that_was_killed_is_finished_by_running_it_again(url: str, tmp_path: Path) -> None:

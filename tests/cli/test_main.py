@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,13 @@ def test_it_speaks_utf8_whatever_the_locale(url: str) -> None:
     assert "こんにちは 🙂" in done.stdout
 
 
+def test_sql_is_shown_beside_the_answer(sqlite_url: str) -> None:
+    daicho("calls", "start", "call-1", "c", url=sqlite_url)
+    done = daicho("calls", "list", "--json", url=sqlite_url, DB_ECHO="true")
+    assert done.stdout.startswith('{"call_id":"call-1"')
+    assert "SELECT calls.id" in done.stderr
+
+
 def test_it_speaks_japanese() -> None:
     assert "通話とその会話" in daicho("--help", DAICHO_LANG="ja").stdout
     done = daicho("calls", "show", "call-1", url="sqlite:///new.db", DAICHO_LANG="ja")
@@ -223,3 +231,22 @@ def test_a_missing_server_is_one_line(sqlite_url: str) -> None:
     done = subprocess.run([COMMAND[0], "-c", code, sqlite_url], capture_output=True, text=True)
     assert done.returncode == 1
     assert one_line(done.stderr).endswith("pip install 'daicho[server]'")
+
+
+def test_serving_a_demo_uses_the_database_of_the_option(sqlite_url: str) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--database", sqlite_url, "serve", "--port", "0", "--demo"],
+        env=surroundings(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert b"Daicho is running" in process.stdout.readline()
+        with Ledger(sqlite_url) as ledger:
+            deadline = time.monotonic() + 30
+            while not any(call.call_id.startswith("demo-live-") for call in ledger.calls.list(live=True)):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+        assert (process.returncode, said) == (0, b"")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from daicho.calls import commands_files, commands_record, shown
-from daicho.calls.exchange import Chosen, pages, transcript, write_json
+from daicho.calls.export import Chosen, pages, transcript, write_json
 from daicho.calls.following import follow
 from daicho.calls.options import (
     CallId,

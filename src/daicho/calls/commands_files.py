@@ -8,7 +8,8 @@ from typing import Annotated, TextIO
 
 import typer
 
-from daicho.calls.exchange import Chosen, CsvWriter, import_file, ordered, write_json
+from daicho.calls.exchange import import_file
+from daicho.calls.export import Chosen, CsvWriter, ordered, write_json
 from daicho.calls.options import Client, Live, Since, State, Transferred, Until, checked_client, terminal_of
 from daicho.calls.schemas import Imported
 from daicho.core.errors import DaichoError

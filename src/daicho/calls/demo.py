@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import chain, islice
 from typing import Any, Protocol
+from uuid import uuid4
 
 from daicho.calls import demo_texts, demo_texts_ja
 from daicho.calls.demo_texts import Script
@@ -130,7 +131,7 @@ class Conversation:
     """A conversation that goes on."""
 
     def __init__(self, calls: CallStore[Async], setting: Setting, script: Script, rng: random.Random) -> None:
-        self.call_id = f"{LIVE_PREFIX}{present():%Y%m%d%H%M%S}-{rng.getrandbits(24):06x}"
+        self.call_id = LIVE_PREFIX + uuid4().hex[:10]
         self._calls = calls
         self._client = script.client
         self._caller_number = setting.caller_number(rng)

@@ -1,14 +1,12 @@
-"""Calls in files: the JSON lines that ``import`` reads, the JSON lines and CSV that ``export`` writes.
+"""Calls from files: the JSON lines that ``import`` reads, which are those that ``export`` writes.
 
-``docs/formats.md`` describes both for people.
+``docs/formats.md`` describes them for people.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Annotated, Any, BinaryIO, TextIO, TypedDict
+from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 
@@ -17,7 +15,6 @@ from daicho.calls.schemas import Imported, Role
 from daicho.calls.store import CallStore, real_number
 from daicho.core.errors import DaichoError, Invalid
 from daicho.core.operation import Sync
-from daicho.core.page import LIMIT_MAX, Page
 from daicho.core.types import now
 
 Row = dict[str, Any]
@@ -31,8 +28,6 @@ LINE_MAX = 256 * 1024 * 1024
 """The longest line of a file, in bytes."""
 SPOKEN = "conversation"
 """The state of lines from a file that knows no states."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would run."""
 
 
 class Record(BaseModel):
@@ -81,17 +76,6 @@ class CallRecord(Record):
     logs: list[LogRecord] = []
 
 
-class Chosen(TypedDict, total=False):
-    """Which calls: what ``calls.list`` filters by."""
-
-    client_id: str | None
-    state: str | None
-    transferred: bool | None
-    live: bool | None
-    since: datetime | None
-    until: datetime | None
-
-
 def _shape(value: Any) -> str:
     return "dialogue" if isinstance(value, dict) and "conversation_id" in value else "call"
 
@@ -101,9 +85,6 @@ LINE: TypeAdapter[Dialogue | CallRecord] = TypeAdapter(
         Annotated[Dialogue, Tag("dialogue")] | Annotated[CallRecord, Tag("call")], Discriminator(_shape)
     ]
 )
-
-
-# -- in -------------------------------------------------------------------------------------------
 
 
 def import_file(
@@ -175,7 +156,7 @@ def read_call(line: bytes, client_id: str, moment: datetime) -> CallRows:
 def _dialogue_rows(dialogue: Dialogue, client_id: str, moment: datetime) -> CallRows:
     """A dialogue is a call that began and ended when it was imported: nobody knows when it was held."""
     lines = [
-        LogRecord(timestamp=moment, role="ai" if _is_assistant(said) else said.speaker, text=said.text)
+        LogRecord(role="ai" if _is_assistant(said) else said.speaker, text=said.text, state=SPOKEN)
         for said in dialogue.utterances
     ]
     record = CallRecord(
@@ -183,7 +164,7 @@ def _dialogue_rows(dialogue: Dialogue, client_id: str, moment: datetime) -> Call
         started_at=moment,
         ended_at=moment,
         state="completed",
-        logs=[line.model_copy(update={"state": SPOKEN}) for line in lines],
+        logs=lines,
     )
     return _rows(record, client_id, moment)
 
@@ -247,102 +228,3 @@ def _reason(error: ValidationError) -> str:
     said = first["msg"].replace(" at line 1 column", " at column")
     more = f" (+{len(others)})" if others else ""
     return (f"{place}: {said}" if place else said) + more
-
-
-# -- out ------------------------------------------------------------------------------------------
-
-
-def pages(
-    calls: CallStore[Sync], chosen: Chosen, limit: int | None = None, cursor: str | None = None
-) -> Iterator[Page[Call]]:
-    """Give calls page by page, latest started first: ``limit`` of them, or all."""
-    left = limit
-    while left is None or left > 0:
-        page = calls.list(**chosen, limit=min(left or LIMIT_MAX, LIMIT_MAX), cursor=cursor)
-        yield page
-        left = None if left is None else left - len(page)
-        if (cursor := page.next) is None:
-            return
-
-
-def transcript(calls: CallStore[Sync], call_id: str) -> Iterator[CallLog]:
-    """Give every line of a call, however many there are."""
-    cursor: str | None = None
-    while True:
-        page = calls.transcript(call_id, limit=LIMIT_MAX, cursor=cursor)
-        yield from page.items
-        if (cursor := page.next) is None:
-            return
-
-
-def ordered(calls: CallStore[Sync], chosen: Chosen) -> Iterator[Call]:
-    """Give calls in an order that their content alone decides: latest first, then by name."""
-    found = (call for page in pages(calls, chosen) for call in page.items)
-    for _, together in groupby(found, lambda call: call.started_at):
-        yield from sorted(together, key=lambda call: call.call_id)
-
-
-def record_of(call: Call) -> CallRecord:
-    """Return a call as a file holds it, without its lines."""
-    return CallRecord(
-        call_id=call.call_id,
-        client_id=call.client_id,
-        started_at=call.started_at,
-        ended_at=call.ended_at,
-        state=call.current_state,
-        is_transferred=call.is_transferred,
-        handover_summary=call.handover_summary,
-        caller_number=call.caller_number,
-    )
-
-
-def write_json(calls: CallStore[Sync], call: Call, to: TextIO) -> int:
-    """Write a call with its transcript as one line of JSON; return the number of transcript lines."""
-    to.write(record_of(call).model_dump_json().removesuffix("]}"))
-    count = 0
-    for log in transcript(calls, call.call_id):
-        to.write(("," if count else "") + LogRecord.model_validate(log).model_dump_json())
-        count += 1
-    to.write("]}\n")
-    return count
-
-
-class CsvWriter:
-    """Writes a row for each transcript line, with its call's columns; one row for a call without lines.
-
-    Args:
-        raw: leave cells alone that a spreadsheet would run as formulas.
-    """
-
-    CALL = tuple(name for name in CallRecord.model_fields if name != "logs")
-    LINE = ("timestamp", "role", "text", "line_state", "message_id")
-
-    def __init__(self, to: TextIO, *, raw: bool = False) -> None:
-        self._writer = csv.writer(to)
-        self._raw = raw
-        self._writer.writerow([*self.CALL, *self.LINE])
-
-    def write(self, calls: CallStore[Sync], call: Call) -> int:
-        """Write a call; return the number of transcript lines."""
-        record = record_of(call)
-        facts = [getattr(record, name) for name in self.CALL]
-        count = 0
-        for log in transcript(calls, call.call_id):
-            self._row([*facts, log.timestamp, log.role, log.text, log.state, log.message_id])
-            count += 1
-        if not count:
-            self._row([*facts, *[None] * len(self.LINE)])
-        return count
-
-    def _row(self, values: list[object]) -> None:
-        self._writer.writerow([self._cell(value) for value in values])
-
-    def _cell(self, value: object) -> str:
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return str(value).lower()
-        if isinstance(value, datetime):
-            return value.isoformat().replace("+00:00", "Z")
-        text = str(value)
-        return f"'{text}" if text.startswith(FORMULA) and not self._raw else text

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import signal
 import sys
 import traceback
 from functools import partial
@@ -19,6 +20,7 @@ from daicho.core.terminal import Terminal, note
 from daicho.ledger import ROOMS, AsyncLedger, Ledger
 
 INTERRUPTED = 130
+TERMINATED = 143
 VERBOSE = "--verbose"
 
 
@@ -26,6 +28,8 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 could not be done, 2 misused, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         _speak_utf8(stream)
+    # As an exception it lets a transaction roll back and an unfinished file be removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -94,8 +98,9 @@ def _prepare(
         ),
     ] = False,
 ) -> None:
-    # A handler from the start: SQLAlchemy would write DB_ECHO's lines to standard output.
     logging.basicConfig(format="daicho: %(message)s", level=logging.INFO if verbose else logging.WARNING)
+    # Without a handler of its own SQLAlchemy would write DB_ECHO's lines to standard output.
+    logging.getLogger("sqlalchemy.engine.Engine").addHandler(logging.NullHandler())
     settings = partial(_settings, database)
     context.obj = Terminal(
         settings, lambda: Ledger(settings=settings()), lambda: AsyncLedger(settings=settings())

@@ -1,8 +1,10 @@
 """``daicho serve``, ``daicho demo`` and ``daicho version``."""
 
 import asyncio
+import os
 import random
 import signal
+import sys
 from contextlib import suppress
 from importlib import import_module
 from typing import Annotated
@@ -12,7 +14,7 @@ import typer
 from daicho import __version__
 from daicho.core.errors import DaichoError
 from daicho.core.language import say
-from daicho.core.terminal import Terminal, note, put
+from daicho.core.terminal import Terminal, put
 from daicho.core.types import now
 from daicho.ledger import ROOMS, AsyncLedger, Ledger
 
@@ -60,6 +62,8 @@ def serve(
             f"the server needs {error.name}; run: pip install 'daicho[server]'",
             f"サーバーには {error.name} が必要です。次を実行してください: pip install 'daicho[server]'",
         ) from None
+    if demo:  # its conversations are another process's, in the same ledger
+        os.environ["DATABASE_URL"] = settings.database_url().render_as_string(hide_password=False)
     run(settings, open_browser=browse, demo=demo)
 
 
@@ -95,7 +99,8 @@ def demo(
             else say(f"{room}: the example data is there already", f"{room}: 見本は既に入っています")
         )
     if live:
-        note(say("conversations go on; Ctrl+C stops them", "会話を続けています。Ctrl+C で止まります"))
+        put(say("conversations go on; Ctrl+C stops them", "会話を続けています。Ctrl+C で止まります"))
+        sys.stdout.flush()
         asyncio.run(_keep_going(terminal, rng))
 
 

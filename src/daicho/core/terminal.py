@@ -27,6 +27,8 @@ AsyncLedger = TypeVar("AsyncLedger")
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 GAP = "  "
+SHORT = len("2026-11-21 08:18:22")
+"""The width up to which a column is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +123,22 @@ class Table:
             put(GAP.join(cell + " " * (width - cell_len(cell)) for cell, width in cells).rstrip())
 
     def _draw(self, rows: list[list[str]]) -> None:
+        from rich.cells import cell_len
         from rich.console import Console
         from rich.table import Table as Drawn
         from rich.text import Text
 
+        columns = list(zip(self._titles, *rows, strict=True))
+        widths = [max(map(cell_len, column)) for column in columns]
+        console = Console()
+        # Times and other short words stay whole if that leaves enough for the long ones.
+        roomy = sum(min(width, SHORT) + len(GAP) for width in widths) <= console.width
         drawn = Drawn(box=None, pad_edge=False, show_header=not self._headed, header_style="bold")
-        for title in self._titles:
-            drawn.add_column(Text(title), overflow="fold")
+        for title, width in zip(self._titles, widths, strict=True):
+            drawn.add_column(Text(title), overflow="fold", no_wrap=roomy and width <= SHORT)
         for row in rows:
             drawn.add_row(*map(Text, row))
-        Console().print(drawn)
+        console.print(drawn)
 
 
 # -- what is read ---------------------------------------------------------------------------------
