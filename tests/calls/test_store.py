@@ -1,5 +1,6 @@
 """The operations on calls: each test runs on both databases and both faces."""
 
+import contextlib
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -356,6 +357,17 @@ def test_a_text_that_cannot_be_stored_is_invalid(face: Faces, text: str, reason:
     with pytest.raises(Invalid, match=reason):
         face.calls.search(text)
     assert len(face.calls.transcript("call-1")) == 0
+
+
+@pytest.mark.parametrize("name", ["a\ud800", "a\x00b", "x" * 100_000, "'; DROP TABLE calls; --"])
+def test_a_name_that_nothing_can_have_is_not_found_or_invalid(face: Faces, name: str) -> None:
+    for ask in (face.calls.get, face.calls.transcript, face.calls.delete, face.calls.complete):
+        with pytest.raises((NotFound, Invalid)):
+            ask(name)
+    with pytest.raises((NotFound, Invalid)):
+        face.calls.mark_transfer(name, "x")
+    with contextlib.suppress(Invalid):
+        assert len(face.calls.list(client_id=name, state=name)) == 0
 
 
 def test_a_text_of_ten_megabytes_is_stored_whole(face: Faces) -> None:

@@ -86,6 +86,10 @@ def translated(error: Exception, place: str) -> Exception:
         return error.orig  # raised by a column type while a value was on its way
     if isinstance(error, DaichoError):
         return error
+    if isinstance(error, UnicodeEncodeError):
+        return Invalid(
+            "a text has half a character (a lone surrogate)", "壊れた文字 (単独のサロゲート) があります"
+        )
     reason = first_line(error)
     if isinstance(error, CommitUnanswered):
         return Unavailable(
