@@ -6,14 +6,15 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import chain, islice
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from daicho.calls import demo_texts, demo_texts_ja
 from daicho.calls.demo_texts import Script
 from daicho.calls.models import Call, CallLog
+from daicho.calls.needs import CallLedger, LiveCallLedger
 from daicho.calls.store import CallStore
-from daicho.core.operation import Async, Sync
+from daicho.core.operation import Async
 from daicho.core.page import LIMIT_MAX
 from daicho.core.types import now as present
 
@@ -29,20 +30,6 @@ HUNG_UP = 0.08
 SILENT = timedelta(seconds=60)
 """A live call of a demo in which nothing was said for so long has nobody who goes on with it."""
 EVENING = {"dining-hanabi", "trattoria-lume"}
-
-
-class Ledger(Protocol):
-    """What filling needs of a ledger."""
-
-    @property
-    def calls(self) -> CallStore[Sync]: ...
-
-
-class LiveLedger(Protocol):
-    """What live conversations need of a ledger."""
-
-    @property
-    def calls(self) -> CallStore[Async]: ...
 
 
 class Setting:
@@ -97,7 +84,7 @@ JAPANESE = Setting(
 )
 
 
-def fill(ledger: Ledger, rng: random.Random, now: datetime) -> int:
+def fill(ledger: CallLedger, rng: random.Random, now: datetime) -> int:
     """Add the demo's calls, ended ones and some that go on; return how many were not there yet.
 
     The generator decides everything but the days: the same seed makes the same calls, once.
@@ -108,7 +95,7 @@ def fill(ledger: Ledger, rng: random.Random, now: datetime) -> int:
     return ledger.calls.import_calls(ended + going_on).added
 
 
-async def live(ledger: LiveLedger, rng: random.Random) -> None:
+async def live(ledger: LiveCallLedger, rng: random.Random) -> None:
     """Keep some conversations going, in each a line every one to three seconds, until cancelled.
 
     Calls that a former demo left open are ended first: nobody would go on with them.

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 from daicho.calls.models import Call, CallLog
+from daicho.calls.needs import LiveCallLedger
 from daicho.calls.store import CallStore
 from daicho.core.changes import concerns
 from daicho.core.errors import NotFound
@@ -16,17 +16,8 @@ LOOK_SECONDS = 10.0
 """The longest time without a look: a writer that dies may take its wake-up with it."""
 
 
-class LiveLedger(Protocol):
-    """What following a call needs of a ledger."""
-
-    @property
-    def calls(self) -> CallStore[Async]: ...
-
-    def changes(self) -> AsyncIterator[frozenset[str]]: ...
-
-
 async def follow(
-    ledger: LiveLedger, call_id: str, *, history: int, wait: bool
+    ledger: LiveCallLedger, call_id: str, *, history: int, wait: bool
 ) -> AsyncIterator[tuple[Call, CallLog | None]]:
     """Give a call with each of its lines as it comes; last the call alone, once it has ended.
 

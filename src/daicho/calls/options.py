@@ -1,37 +1,19 @@
 """What the commands of calls have in common: the ledger, arguments, options."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 
 from daicho.calls.models import Call
-from daicho.calls.store import CallStore
+from daicho.calls.needs import CallLedger, LiveCallLedger
 from daicho.core.language import say
-from daicho.core.operation import Async, Sync
 from daicho.core.terminal import Terminal, instant
 
 
-class Ledger(Protocol):
-    """What these commands need of a ledger."""
-
-    @property
-    def calls(self) -> CallStore[Sync]: ...
-
-
-class LiveLedger(Protocol):
-    """What following a call needs of a ledger."""
-
-    @property
-    def calls(self) -> CallStore[Async]: ...
-
-    def changes(self) -> AsyncIterator[frozenset[str]]: ...
-
-
-def terminal_of(context: typer.Context) -> Terminal[Ledger, LiveLedger]:
+def terminal_of(context: typer.Context) -> Terminal[CallLedger, LiveCallLedger]:
     """The terminal that a command runs in."""
-    terminal: Terminal[Ledger, LiveLedger] = context.obj
+    terminal: Terminal[CallLedger, LiveCallLedger] = context.obj
     return terminal
 
 

@@ -8,7 +8,8 @@ from datetime import date, datetime, time, timedelta
 from nicegui import ui
 
 from daicho.calls import page_call
-from daicho.calls.page_lists import Criteria, EndedCalls, Ledger, LiveCalls
+from daicho.calls.needs import LiveCallLedger
+from daicho.calls.page_lists import Criteria, EndedCalls, LiveCalls
 from daicho.calls.page_search import Hits
 from daicho.core.elements import Rows, box, set_attribute, show, suggestion, words
 from daicho.core.language import Text, say
@@ -21,7 +22,7 @@ FILTERS = ("client", "state", "live", "transferred", "from", "to")
 TYPED = "(event) => daicho.typed(event, emit)"
 
 
-def register(console: Console[Ledger]) -> None:
+def register(console: Console[LiveCallLedger]) -> None:
     """Add this room's pages to the console."""
     console.room("calls", Text("Calls", "通話"), "/calls")
 
@@ -35,7 +36,7 @@ def register(console: Console[Ledger]) -> None:
 class Overview:
     """The page of all calls. What the reader chose is in ``chosen``, and in the address."""
 
-    def __init__(self, ledger: Ledger, screen: Screen) -> None:
+    def __init__(self, ledger: LiveCallLedger, screen: Screen) -> None:
         self.screen = screen
         self.chosen = {name: screen.query.get(name, "") for name in ("q", *FILTERS)}
         self.fields: dict[str, ui.element] = {}

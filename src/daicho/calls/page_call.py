@@ -3,7 +3,8 @@
 from nicegui import ui
 
 from daicho.calls.models import Call
-from daicho.calls.page_lists import Ledger, handed_over
+from daicho.calls.needs import LiveCallLedger
+from daicho.calls.page_lists import handed_over
 from daicho.calls.page_timeline import Timeline
 from daicho.calls.page_transcript import Transcript
 from daicho.core.elements import Chip, box, elapsed, moment, set_attribute, show, words
@@ -12,7 +13,7 @@ from daicho.core.language import say
 from daicho.core.screen import Console, Screen
 
 
-def register(console: Console[Ledger]) -> None:
+def register(console: Console[LiveCallLedger]) -> None:
     """Add the page of one call to the console."""
 
     @console.page("/calls/{call_id:path}", "calls")
@@ -24,7 +25,7 @@ def register(console: Console[Ledger]) -> None:
 class CallPage:
     """A call on the page: drawn once it is found, and brought up to date from then on."""
 
-    def __init__(self, ledger: Ledger, screen: Screen) -> None:
+    def __init__(self, ledger: LiveCallLedger, screen: Screen) -> None:
         self._store = ledger.calls
         self._screen = screen
         self._call_id = screen.route["call_id"]

@@ -1,8 +1,8 @@
 """The two lists of the calls page: cards of the calls that go on, a table of those that have ended."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Protocol, TypedDict
+from typing import TypedDict
 from urllib.parse import quote
 
 from daicho.calls.models import Call, CallLog
@@ -19,15 +19,6 @@ ENDED_AT_ONCE = 25
 PREVIEW = 160
 """Characters that a card shows of a call's last line."""
 COLUMNS = "--columns: 128px minmax(160px, 2fr) minmax(120px, 1fr) minmax(130px, 1.2fr) 72px 116px"
-
-
-class Ledger(Protocol):
-    """What these pages need of a ledger."""
-
-    @property
-    def calls(self) -> CallStore[Async]: ...
-
-    def changes(self) -> AsyncIterator[frozenset[str]]: ...
 
 
 class Criteria(TypedDict):
