@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from daicho import Invalid, Ledger, Unavailable
+from daicho import Invalid, Ledger, Settings, Unavailable
 from daicho.core import dialect, retry
+from daicho.core.settings import Database, Pool
 from tests.postgres import Cluster, free_port
 
 KILL_OTHERS = (
@@ -230,3 +231,20 @@ def test_only_busy_sqlite_errors_pass(code: int, expected: bool) -> None:
     original = sqlite3.OperationalError("x")
     original.sqlite_errorcode = code
     assert retry.passes(OperationalError("x", {}, original)) is expected
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
+    with Ledger(f"sqlite:///{tmp_path / 'x.db'}") as ledger:
+        ledger.calls.start("call-1", "c")
+        # The writer's connection, with a file that may not grow: the same error as a full disk.
+        settings = Settings(database=Database(pool=Pool(size=1, max_overflow=0)))
+    with Ledger(f"sqlite:///{tmp_path / 'x.db'}", settings=settings) as ledger:
+        with ledger.database.engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 40}")
+        written = 0
+        with pytest.raises(Unavailable, match="the disk is full"):
+            for written in range(1000):
+                ledger.calls.append_log("call-1", "ai", f"{written} " + "予約をお願いします" * 200, state="s")
+        kept = ledger.calls.transcript("call-1", limit=1000).items
+        assert [line.text.split()[0] for line in kept] == [str(n) for n in range(written)]

@@ -162,7 +162,15 @@ class Database:
             # A thread of its own: a shared one could be waiting for this very transaction to end.
             with ThreadPoolExecutor(1, thread_name_prefix="daicho-transaction") as thread:
                 held = self.begin()
-                session = await _in_thread(thread, held.__enter__)
+                entering = asyncio.ensure_future(_in_thread(thread, held.__enter__))
+                try:
+                    session = await asyncio.shield(entering)
+                except asyncio.CancelledError as error:
+                    # The thread enters all the same: what it has entered must be left again.
+                    await asyncio.wait({entering})
+                    if entering.exception() is None:
+                        await _in_thread(thread, partial(held.__exit__, type(error), error, None))
+                    raise
                 try:
                     yield lambda work: _in_thread(thread, partial(work, session))
                 except BaseException as error:

@@ -130,6 +130,11 @@ def _from_driver(original: BaseException | None, place: str, reason: str) -> Dai
             f"{place}: cannot be written ({reason}); check the path and its permissions",
             f"{place}: 書き込めません ({reason})。パスと権限を確かめてください",
         )
+    if "disk is full" in reason or state == "53100":
+        return Unavailable(
+            f"{place}: the disk is full; nothing of this was written: free some space and try again",
+            f"{place}: ディスクに空きがなく、何も書かれていません。空きを作ってから再度お試しください",
+        )
     if state is not None and state.startswith("28"):
         return Unavailable(
             f"{place}: login refused ({reason}); check user and password",
