@@ -38,7 +38,7 @@ CREATE INDEX ix_call_logs_call_id ON call_logs (call_id);
 INSERT INTO calls VALUES (7, 'call-123', 'client-001', '2025-11-21 08:18:22.000000', NULL, 'greeting', 0, NULL);
 INSERT INTO calls VALUES (9, 'call-124', '000', '2025-11-21 09:00:00', '2025-11-21 09:05:00', 'end', 1, '折り返し希望');
 INSERT INTO call_logs VALUES (1, 'call-123', '2025-11-21 08:18:25.120000', 'user', 'こんにちは', 'greeting');
-INSERT INTO call_logs VALUES (2, 'call-123', '2025-11-21 08:18:26', 'ai', 'お電話ありがとうございます', 'greeting');
+INSERT INTO call_logs VALUES (2, 'call-123', '2025-11-21 08:18:26', 'AI', 'お電話ありがとうございます', 'greeting');
 INSERT INTO call_logs VALUES (5, 'lost-call', '2025-11-21 10:00:00', 'user', '親のない行', 'init');
 """
 
@@ -170,7 +170,8 @@ def test_a_libertycall_file_is_upgraded_in_place(tmp_path: Path) -> None:
         call = ledger.calls.get("call-123")
         assert (call.id, call.started_at) == (7, datetime(2025, 11, 21, 8, 18, 22, tzinfo=UTC))
         assert ledger.calls.get("call-124").handover_summary == "折り返し希望"
-        assert [line.id for line in ledger.calls.transcript("call-123")] == [1, 2]
+        lines = ledger.calls.transcript("call-123").items
+        assert [(line.id, line.role) for line in lines] == [(1, "user"), (2, "ai")]
         assert ledger.calls.transcript("call-123").items[0].timestamp.microsecond == 120_000
         lost = ledger.calls.get("lost-call")
         assert (lost.client_id, lost.current_state) == ("", "unknown")

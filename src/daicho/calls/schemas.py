@@ -77,7 +77,7 @@ class LogOut(Out):
     id: int = Field(description="Rises in the order in which lines were acknowledged.", examples=[1])
     call_id: str = Field(examples=["call-123"])
     timestamp: datetime = Field(examples=["2026-11-21T08:18:25.120000Z"])
-    role: Role
+    role: str = Field(description="`user` or `ai`; an older program may have left others.", examples=["user"])
     text: str = Field(examples=["こんにちは"])
     state: str = Field(examples=["greeting"])
     message_id: str | None = Field(examples=[None])

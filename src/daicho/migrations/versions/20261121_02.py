@@ -110,7 +110,7 @@ def _rebuild_sqlite() -> None:
     )
     op.execute(
         f"INSERT INTO call_logs ({LOGS}) SELECT l.id, l.call_id, coalesce(l.timestamp, c.started_at),"
-        " coalesce(l.role, 'user'), coalesce(l.text, ''), coalesce(l.state, c.current_state)"
+        " lower(coalesce(l.role, 'user')), coalesce(l.text, ''), coalesce(l.state, c.current_state)"
         " FROM call_logs_former l JOIN calls c ON c.call_id = l.call_id"
     )
     op.execute("DROP TABLE call_logs_former")
