@@ -221,14 +221,6 @@ class Database:
         finally:
             self._write_turn.release()
 
-    @contextmanager
-    def translating(self) -> Iterator[None]:
-        """Turn the database's errors into DaichoErrors around work that has a connection of its own."""
-        try:
-            yield
-        except Exception as error:
-            raise self._translated(error) from None
-
     def _translated(self, error: Exception) -> Exception:
         return retry.translated(error, self.place)
 
