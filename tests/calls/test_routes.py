@@ -8,8 +8,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from daicho import Ledger
-from tests.serving import Running
+from daicho import Ledger, migrations
+from tests.postgres import Cluster
+from tests.serving import Running, running
 
 API = "/api/v1/calls"
 
@@ -26,7 +27,8 @@ def test_a_call_from_its_beginning_to_its_end(server: Running) -> None:
         assert (first.status_code, first.json()["role"]) == (201, "user")
         assert client.post(f"{API}/call-1/logs", json=line).json() == first.json()
         more = [{"role": "ai", "text": str(n)} for n in range(3)]
-        assert client.post(f"{API}/call-1/logs/batch", json=more).json() == {"appended": 3}
+        batch = client.post(f"{API}/call-1/logs/batch", json=more)
+        assert (batch.status_code, batch.json()) == (201, {"appended": 3})
         assert client.get(f"{API}/call-1").json()["current_state"] == "booking"
         texts = [log["text"] for log in client.get(f"{API}/call-1/transcript").json()["items"]]
         assert texts == ["予約をお願いします", "0", "1", "2"]
@@ -146,19 +148,80 @@ def test_a_live_call_is_followed_to_its_end_while_another_process_writes(server:
 def test_a_follower_that_comes_back_misses_nothing_and_sees_nothing_twice(server: Running, url: str) -> None:
     with Ledger(url) as ledger, server.client() as client:
         ledger.calls.start("call-1", "c")
+
+        def write() -> None:
+            for number in range(60):
+                ledger.calls.append_log("call-1", "ai", str(number), state="a")
+            ledger.calls.complete("call-1")
+
+        writer = threading.Thread(target=write)
+        writer.start()
         seen: list[str] = []
-        last = "0"
-        for number in range(30):
-            ledger.calls.append_log("call-1", "ai", str(number), state="a")
-        while len(seen) < 30:
+        last, ended = "0", False
+        while not ended:
             with client.stream("GET", f"{API}/call-1/events", headers={"Last-Event-ID": last}) as response:
                 for kind, number_of, data in events(response):
+                    ended = kind == "end"
                     if kind == "log":
                         seen.append(str(data["text"]))
                         last = number_of
-                    if len(seen) % 7 == 0 or len(seen) == 30:
-                        break  # the connection goes, in the middle of things
-        assert seen == [str(n) for n in range(30)]
+                        if len(seen) % 7 == 0:
+                            break  # the connection goes, in the middle of things
+        writer.join()
+        assert seen == [str(number) for number in range(60)]
+
+
+def test_a_stream_ends_when_its_call_is_deleted(
+    server: Running, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(url) as ledger, server.client() as client:
+        ledger.calls.start("call-1", "c")
+        with client.stream("GET", f"{API}/call-1/events") as response:
+            stream = events(response)
+            assert next(stream)[0] == "call"
+            ledger.calls.delete("call-1")
+            assert list(stream) == []
+        assert client.get(f"{API}/call-1/events").status_code == 404
+    assert capfd.readouterr().err == ""
+
+
+def test_a_stream_outlives_an_outage_of_the_database() -> None:
+    cluster = Cluster()
+    try:
+        with Ledger(cluster.url()) as ledger:
+            migrations.run(ledger.database, "upgrade", "head")
+            ledger.calls.start("call-1", "c")
+        with (
+            running(cluster.url()) as server,
+            server.client() as client,
+            client.stream("GET", f"{API}/call-1/events") as response,
+        ):
+            stream = events(response)
+            assert next(stream)[0] == "call"
+            cluster.stop()
+            health = client.get("/health")
+            assert (health.status_code, str(cluster.port) in health.text) == (503, False)
+            cluster.start()
+            with Ledger(cluster.url()) as ledger:
+                ledger.calls.append_log("call-1", "ai", "again", state="a")
+                ledger.calls.complete("call-1")
+            assert [kind for kind, _, _ in stream] == ["log", "call", "end"]
+    finally:
+        cluster.close()
+
+
+def test_a_reader_that_leaves_in_the_middle_of_a_line_is_no_failure(
+    one_server: Running, sqlite_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(sqlite_url) as ledger, one_server.client() as client:
+        ledger.calls.start("call-1", "c")
+        for _ in range(4):
+            ledger.calls.append_log("call-1", "ai", "x" * 5_000_000, state="a")
+        for _ in range(3):
+            with client.stream("GET", f"{API}/call-1/events") as response:
+                next(response.iter_raw())
+        assert client.get(f"{API}/call-1").status_code == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_following_an_unknown_call_is_not_found(server: Running) -> None:
@@ -170,6 +233,9 @@ def test_the_api_describes_itself_with_examples(server: Running) -> None:
     with server.client() as client:
         described = client.get("/api/openapi.json").json()
     assert f"{API}/{{call_id}}/events" in described["paths"]
+    operation = described["paths"][f"{API}/{{call_id}}"]["get"]
+    assert [next(iter(way)) for way in operation["security"]] == ["HTTPBearer"]
     assert described["components"]["schemas"]["StartIn"]["properties"]["call_id"]["examples"] == ["call-123"]
-    responses = described["paths"][f"{API}/{{call_id}}"]["get"]["responses"]
-    assert "application/problem+json" in responses["404"]["content"]
+    assert "application/problem+json" in operation["responses"]["404"]["content"]
+    events_of = described["paths"][f"{API}/{{call_id}}/events"]["get"]["responses"]["200"]
+    assert list(events_of["content"]) == ["text/event-stream"]

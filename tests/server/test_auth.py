@@ -1,39 +1,30 @@
 """The door: who comes in, by what, and from where."""
 
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 
-import httpx
 import pytest
-from fastapi.routing import APIRoute
+from fastapi import FastAPI, WebSocket
+from fastapi.routing import iter_route_contexts
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
-from daicho import AsyncLedger, Invalid, Settings
-from daicho.core.settings import Server
+from daicho import AsyncLedger, Settings
 from daicho.server.app import create_app
 from daicho.server.auth import PUBLIC
-from daicho.server.run import serve
 from daicho.server.sessions import Sessions
 from tests.serving import TOKEN, Running
 
 
 def every_route() -> list[tuple[str, str]]:
     app = create_app(AsyncLedger("sqlite://"), Settings(), console=False)
-    paths = app.openapi()["paths"]
-    routes = [(method.upper(), path) for path, methods in paths.items() for method in methods]
-    hidden = [
-        (next(iter(route.methods)), route.path)
-        for route in app.routes
-        if isinstance(route, APIRoute) and not route.include_in_schema
-    ]
-    return [
-        *routes,
-        *hidden,
-        ("GET", "/api/openapi.json"),
-        ("GET", "/"),
-        ("GET", "/nowhere"),
-        ("POST", "/_nicegui"),
-    ]
+    routes = {
+        (method, str(context.path))
+        for context in iter_route_contexts(app.routes)
+        for method in context.methods or ()
+    }
+    assert ("DELETE", "/api/v1/calls/{call_id:path}") in routes
+    return [*sorted(routes), ("GET", "/"), ("GET", "/nowhere"), ("POST", "/_nicegui")]
 
 
 @pytest.mark.parametrize(("method", "path"), every_route())
@@ -69,7 +60,9 @@ def test_a_link_works_once_and_leaves_a_session(one_server: Running) -> None:
         assert browser.get("/api/v1/calls").status_code == 200
         assert other.get(f"/api/v1/calls?token={link}").status_code == 401
         assert one_server.sessions.link_token != link
-        assert other.get(f"/?token={one_server.sessions.link_token}").status_code == 303
+        unused = one_server.sessions.link_token
+        assert other.post(f"/?token={unused}").status_code == 401
+        assert other.get(f"/?token={unused}").status_code == 303
 
 
 def test_a_browser_without_a_session_gets_a_form_that_signs_it_in(one_server: Running) -> None:
@@ -79,6 +72,8 @@ def test_a_browser_without_a_session_gets_a_form_that_signs_it_in(one_server: Ru
         assert "サインイン" in page.text
         assert "<script>" not in page.text
         assert browser.post("/login", data={"token": "wrong"}).status_code == 401
+        assert browser.post("/login", data={"token": "x" * 5000}).status_code == 413
+        assert browser.put("/login").status_code == 405
         answer = browser.post("/login", data={"token": TOKEN, "next": "/calls?state=x"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/calls?state=x")
         assert browser.get("/api/v1/calls").status_code == 200
@@ -95,10 +90,23 @@ def test_signing_in_leads_to_this_site_only(one_server: Running, elsewhere: str)
 
 def test_another_site_cannot_act_through_a_session(one_server: Running) -> None:
     call = {"call_id": "call-1", "client_id": "c"}
+    port = one_server.base.rsplit(":", 1)[1]
     with one_server.client(None) as browser:
         browser.get(f"/?token={one_server.sessions.link_token}")
-        foreign = browser.post("/api/v1/calls", json=call, headers={"Origin": "https://evil.example"})
-        assert foreign.status_code == 403
+        for origin in (
+            "https://evil.example",
+            f"http://evil.example:{port}",
+            "http://127.0.0.1:1",
+            f"http://localhost:{port}",
+            f"ftp://127.0.0.1:{port}",
+            f"127.0.0.1:{port}",
+            f"http://x@127.0.0.1:{port}",
+            "http://[",
+            "null",
+            "",
+        ):
+            foreign = browser.post("/api/v1/calls", json=call, headers={"Origin": origin})
+            assert foreign.status_code == 403
         assert browser.get("/api/v1/calls/call-1").status_code == 404
         own = browser.post("/api/v1/calls", json=call, headers={"Origin": one_server.base})
         assert own.status_code == 201
@@ -106,10 +114,28 @@ def test_another_site_cannot_act_through_a_session(one_server: Running) -> None:
         assert login.status_code == 403
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example"])
-def test_a_server_on_loopback_answers_to_its_own_names_only(one_server: Running, host: str) -> None:
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:80", "evil_host.example", "127.0.0.1.evil.example", "8.8.8.8", "[", ""],
+)
+def test_a_server_on_loopback_answers_to_no_other_name(one_server: Running, host: str) -> None:
     with one_server.client(Host=host) as client:
         assert client.get("/health").status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost:80", "LOCALHOST", "127.0.0.1", "127.0.0.2:8765", "[::1]:8765"])
+def test_a_server_on_loopback_answers_to_every_name_of_loopback(one_server: Running, host: str) -> None:
+    with one_server.client(Host=host) as client:
+        assert client.get("/health").status_code == 200
+
+
+def test_a_session_is_found_among_whatever_cookies_the_machine_has(one_server: Running) -> None:
+    with one_server.client(None) as client:
+        ours = client.get(f"/?token={one_server.sessions.link_token}").headers["set-cookie"].split(";")[0]
+        client.cookies.clear()
+        for others in ('json={"a": [1, 2]}', "a b=c", "=", "名前=x", 'open="'):
+            cookies = f"{others}; {ours}; {others}".encode()
+            assert client.get("/api/v1/calls", headers={"Cookie": cookies}).status_code == 200
 
 
 def test_a_forged_or_foreign_cookie_does_not_come_in(one_server: Running) -> None:
@@ -120,58 +146,35 @@ def test_a_forged_or_foreign_cookie_does_not_come_in(one_server: Running) -> Non
             assert client.get("/api/v1/calls", headers={"Cookie": f"{name}={value}"}).status_code == 401
 
 
-def test_a_websocket_without_a_session_is_refused(one_server: Running) -> None:
-    handshake = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    with one_server.client(None) as client:
-        assert client.get("/_nicegui_ws/socket.io/?transport=websocket", headers=handshake).status_code == 403
-        client.get(f"/?token={one_server.sessions.link_token}")
-        foreign = client.get("/x", headers=handshake | {"Origin": "https://evil.example"})
-        assert foreign.status_code == 403
+def test_a_websocket_opens_for_a_session_on_a_page_of_this_server_only(
+    bare_app: tuple[FastAPI, Sessions], run_app: Callable[[FastAPI, Sessions], Running]
+) -> None:
+    app, sessions = bare_app
 
+    @app.websocket("/greeting")
+    async def greet(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("hello")
 
-def test_a_host_other_than_loopback_needs_a_token() -> None:
-    with pytest.raises(Invalid, match="set DAICHO_TOKEN"):
-        serve(Settings(server=Server(host="0.0.0.0", port=0)))  # noqa: S104
+    server = run_app(app, sessions)
+    with server.client(None) as browser:
+        browser.get(f"/?token={sessions.link_token}")
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    greeting = f"{server.base.replace('http', 'ws')}/greeting"
 
+    def heard(path: str = "", **headers: str) -> str | int:
+        try:
+            with connect(greeting + path, additional_headers=headers, proxy=None) as socket:
+                return str(socket.recv(timeout=10))
+        except InvalidStatus as refused:
+            return refused.response.status_code
 
-def test_a_port_in_use_is_said(one_server: Running, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", sqlite_url)
-    port = int(one_server.base.rsplit(":", 1)[1])
-    with pytest.raises(Invalid, match=rf"port {port} .* in use; choose another with --port"):
-        serve(Settings(server=Server(port=port)))
-
-
-def test_serve_prints_a_link_serves_and_ends_in_order(sqlite_url: str) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "daicho", "--database", sqlite_url, "serve", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    said = [child.stdout.readline() for _ in range(3)]
-    link = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=(\S+)", said[1])
-    bearer = re.search(r"Bearer (\S+)", said[2])
-    assert link
-    assert bearer
-    deadline = httpx.HTTPTransport(retries=20)
-    with httpx.Client(base_url=link[1], transport=deadline, trust_env=False, timeout=20) as client:
-        assert client.get("/health").json()["status"] == "ok"
-        assert client.get("/api/v1/calls").status_code == 401
-        assert (
-            client.get("/api/v1/calls", headers={"Authorization": f"Bearer {bearer[1]}"}).status_code == 200
-        )
-        assert client.get(f"/?token={link[2]}").status_code == 303
-        assert "token=" in child.stdout.readline()
-        client.post("/api/v1/calls", json={"call_id": "call-1", "client_id": "c"})
-        with client.stream("GET", "/api/v1/calls/call-1/events") as stream:
-            assert next(stream.iter_lines()) == "event: call"
-            child.terminate()  # with a reader still there
-            assert child.wait(15) == 0
-    assert child.stderr.read() == ""
+    assert heard(Cookie=cookie, Origin=server.base) == "hello"
+    assert heard(Cookie=cookie) == "hello"
+    assert heard(Authorization=f"Bearer {TOKEN}") == "hello"
+    assert heard(Cookie=cookie, Origin="https://evil.example") == 403
+    assert heard(Origin=server.base) == 403
+    assert heard(Authorization="Bearer wrong") == 403
+    unused = sessions.link_token
+    assert heard(f"?token={unused}") == 403
+    assert sessions.link_token == unused

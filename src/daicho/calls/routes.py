@@ -5,9 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, status
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from daicho.calls.models import Call
 from daicho.calls.schemas import (
     CallOut,
     CallPage,
@@ -20,11 +18,14 @@ from daicho.calls.schemas import (
     TransferIn,
 )
 from daicho.calls.store import CallStore
+from daicho.core.errors import NotFound, Unavailable
 from daicho.core.operation import Async
-from daicho.core.web import changes_of, problems
+from daicho.core.web import Event, EventStream, changes_of, problems
 
 router = APIRouter(tags=["calls"], responses=problems(401, 422, 503))
 BATCH_LINES = 10_000
+STREAM_LINES = 500
+"""Lines that an event stream reads at once."""
 
 
 def _store(request: Request) -> CallStore[Async]:
@@ -35,6 +36,10 @@ def _store(request: Request) -> CallStore[Async]:
 Calls = Annotated[CallStore[Async], Depends(_store)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items a page.")]
 Cursor = Annotated[str | None, Query(description="A former page's `next`.")]
+After = Annotated[int | None, Query(ge=0, lt=2**63, description="Only lines after the one with this id.")]
+LastEventId = Annotated[
+    int | None, Header(ge=0, lt=2**63, description="As browsers send it on reconnecting.")
+]
 
 
 @router.get("/calls")
@@ -92,7 +97,7 @@ async def search_calls(
 async def read_transcript(
     calls: Calls,
     call_id: str,
-    after: Annotated[int | None, Query(description="Only lines after the one with this id.")] = None,
+    after: After = None,
     newest_first: bool = False,
     limit: Limit = 200,
     cursor: Cursor = None,
@@ -131,45 +136,54 @@ async def complete_call(calls: Calls, call_id: str, end: CompleteIn | None = Non
     return CallOut.model_validate(await calls.complete(call_id, state=end.state, ended_at=end.ended_at))
 
 
-async def _known(calls: Calls, call_id: str) -> Call:
-    return await calls.get(call_id)
-
-
-@router.get("/calls/{call_id:path}/events", response_class=EventSourceResponse, responses=problems(404))
+@router.get(
+    "/calls/{call_id:path}/events", status_code=200, response_class=EventStream, responses=problems(404)
+)
 async def follow_call(
-    request: Request,
-    calls: Calls,
-    call_id: str,
-    _: Annotated[Call, Depends(_known)],
-    after: Annotated[int, Query(description="Only lines after the one with this id.")] = 0,
-    last_event_id: Annotated[int | None, Header(description="As browsers send it on reconnecting.")] = None,
-) -> AsyncIterator[ServerSentEvent]:
+    request: Request, calls: Calls, call_id: str, after: After = None, last_event_id: LastEventId = None
+) -> EventStream:
     """A call as it happens: `log` for each line (its id is the event's), `call` when the call itself
     changes, `end` when it has ended. Goes on where `Last-Event-ID` left off."""
+    await calls.get(call_id)  # not found is an answer of its own, which no stream can give any more
     changed = changes_of(request, "calls")
-    seen = max(after, last_event_id or 0)
+    return EventStream(_happenings(calls, call_id, max(after or 0, last_event_id or 0), changed))
+
+
+async def _happenings(
+    calls: Calls, call_id: str, seen: int, changed: AsyncIterator[None]
+) -> AsyncIterator[Event | None]:
     shown: CallOut | None = None
     while True:
-        # The call first, its lines after: when it is seen to have ended, all its lines are seen too.
-        call = CallOut.model_validate(await calls.get(call_id))
-        cursor: str | None = None
-        while True:
-            page = await calls.transcript(call_id, after=seen, limit=500, cursor=cursor)
-            for line in page.items:
-                log = LogOut.model_validate(line)
-                yield ServerSentEvent(event="log", id=str(log.id), data=log)
-            if page.items:
-                seen = page.items[-1].id
-            if page.next is None:
-                break
-        if call != shown:
-            shown = call
-            yield ServerSentEvent(event="call", data=call)
-        if call.ended_at is not None:
-            yield ServerSentEvent(event="end", data=call)
-            return
+        try:
+            # The call first, its lines after: when it is seen to have ended, all its lines are seen too.
+            call = CallOut.model_validate(await calls.get(call_id))
+            async for log in _lines_after(calls, call_id, seen):
+                yield Event("log", log, log.id)
+                seen = log.id
+        except NotFound:
+            return  # deleted meanwhile, which who comes back is told
+        except Unavailable:
+            pass  # the next look goes on where this one broke off
+        else:
+            if call != shown:
+                shown = call
+                yield Event("call", call)
+            if call.ended_at is not None:
+                yield Event("end", call)
+                return
+        yield None
         if await anext(changed, False) is False:
             return
+
+
+async def _lines_after(calls: Calls, call_id: str, seen: int) -> AsyncIterator[LogOut]:
+    more = True
+    while more:
+        page = await calls.transcript(call_id, after=seen, limit=STREAM_LINES)
+        for line in page.items:
+            yield LogOut.model_validate(line)
+            seen = line.id
+        more = page.next is not None
 
 
 # A call's own name may hold slashes, so its plain path is tried after all that end in something.

@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from fastapi import Request
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from daicho.core.changes import concerns
 
 SAFETY_SECONDS = 5.0
 """How long a stream waits before it looks again without being woken."""
+PING_SECONDS = 15.0
+"""How long a stream is silent before it says that it still lives."""
 
 
 class Problem(BaseModel):
@@ -20,6 +25,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    instance: str
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -28,6 +34,45 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"model": Problem, "description": "Problem", "content": {"application/problem+json": {}}}
         for status in statuses
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One Server-Sent Event. With an ``id``, a client that comes back can say how far it had got."""
+
+    kind: str
+    data: BaseModel
+    id: int | None = None
+
+    def __str__(self) -> str:
+        numbered = "" if self.id is None else f"id: {self.id}\n"
+        return f"event: {self.kind}\n{numbered}data: {self.data.model_dump_json()}\n\n"
+
+
+class EventStream(StreamingResponse):
+    """Answers with events as they happen; ends when they do, or when the client goes.
+
+    Args:
+        events: the events; None says that there is nothing new, which keeps the connection open.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncIterator[Event | None]) -> None:
+        # No cache and no proxy is to wait for the end, which may be hours away.
+        super().__init__(_written(events), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+async def _written(events: AsyncIterator[Event | None]) -> AsyncIterator[str]:
+    spoken = monotonic()
+    async for event in events:
+        if event is not None:
+            yield str(event)
+        elif monotonic() - spoken >= PING_SECONDS:
+            yield ": nothing new\n\n"
+        else:
+            continue
+        spoken = monotonic()
 
 
 def changes_of(request: Request, room: str) -> AsyncIterator[None]:

@@ -1,20 +1,27 @@
 """The application: every room's routes under ``/api/v1``, the console beside them, the door before all."""
 
 import importlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
+from starlette.routing import BaseRoute, Match
 
 from daicho import __version__, migrations
-from daicho.core.errors import NotFound
+from daicho.core.errors import NotFound, Unavailable
 from daicho.core.language import Text
 from daicho.core.settings import Settings
+from daicho.core.web import problems as problems_of
 from daicho.ledger import ROOMS, AsyncLedger
 from daicho.server import problems
 from daicho.server.auth import Door
 from daicho.server.limits import BodyLimit
 from daicho.server.network import is_loopback
 from daicho.server.sessions import Sessions
+
+log = logging.getLogger("daicho")
 
 BODY_BYTES = 20 * 1024 * 1024
 """The largest request that is read."""
@@ -23,7 +30,11 @@ The ledger of AI agents and bots. Send `Authorization: Bearer <token>` with ever
 `DAICHO_TOKEN`, or the one that `daicho serve` printed. Errors are `application/problem+json`.
 """
 
-meta = APIRouter(tags=["meta"])
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+BEARER = HTTPBearer(auto_error=False, description="`DAICHO_TOKEN`, or the token that `daicho serve` printed.")
+"""For the API's description only: the door has looked at the token before."""
+
+meta = APIRouter(tags=["meta"], responses=problems_of(503))
 
 
 class Health(BaseModel):
@@ -37,19 +48,31 @@ class Health(BaseModel):
 async def health(request: Request) -> Health:
     """Whether the database answers; 503 if it does not. Anyone may ask."""
     ledger: AsyncLedger = request.app.state.ledger
-    revision = await ledger.database.run_async(migrations.revision, writes=False)
+    try:
+        revision = await ledger.database.run_async(migrations.revision, writes=False)
+    except Unavailable as error:  # it names host and user, which are not for anyone
+        log.warning("not healthy: %s", error)
+        raise Unavailable(
+            "the database does not answer as it should; the server's log says why",
+            "データベースが正しく応答しません。詳しくはサーバーのログを見てください",
+        ) from None
     return Health(status="ok", revision=revision)
 
 
-nothing = APIRouter()
+def _nothing_but(routes: Sequence[BaseRoute]) -> Callable[[Request], Awaitable[None]]:
+    """What answers where none of these routes does: a problem document, not the console's page."""
 
+    async def nothing_there(request: Request) -> None:
+        allowed = [
+            method
+            for method in METHODS
+            if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+        ]
+        if allowed:
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+        raise NotFound(Text("route", "経路"), request.url.path)
 
-@nothing.api_route(
-    "/api/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
-)
-async def nothing_there(path: str) -> None:
-    """What is not there is a problem document for programs, not the console's page for people."""
-    raise NotFound(Text("route", "経路"), f"/api/{path}")
+    return nothing_there
 
 
 def create_app(
@@ -75,8 +98,10 @@ def create_app(
     problems.install(app)
     app.include_router(meta)
     for room in ROOMS:
-        app.include_router(importlib.import_module(f"daicho.{room}.routes").router, prefix="/api/v1")
-    app.include_router(nothing)
+        router = importlib.import_module(f"daicho.{room}.routes").router
+        app.include_router(router, prefix="/api/v1", dependencies=[Depends(BEARER)])
+    nothing = _nothing_but(tuple(app.routes))
+    app.add_api_route("/api/{path:path}", nothing, methods=list(METHODS), include_in_schema=False)
     if console:
         from daicho.console import mount
 

@@ -8,7 +8,6 @@ be made to point here.
 """
 
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from starlette.requests import HTTPConnection, Request
@@ -17,12 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daicho.core import language
 from daicho.core.language import say
-from daicho.server.problems import problem
+from daicho.server.network import is_loopback
+from daicho.server.problems import TITLES, problem
 from daicho.server.sessions import SESSION_SECONDS, Sessions
 
 PUBLIC = frozenset({"/health", "/login"})
 """The paths that anyone may ask for."""
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_BYTES = 4096
 
@@ -63,10 +62,9 @@ class Door:
 
     async def _answer(self, caller: HTTPConnection, scope: Scope, receive: Receive) -> Response | None:
         """Return what to say instead of letting the caller in; None lets them in."""
-        if self._loopback and (caller.url.hostname or "") not in LOOPBACK:
-            return _refused(
-                421, say("This server answers to 127.0.0.1 only.", "127.0.0.1 でのみ応答します。")
-            )
+        if self._loopback and not _to_loopback(caller):
+            detail = say("This server answers to 127.0.0.1 only.", "127.0.0.1 でのみ応答します。")
+            return _refused(caller, 421, detail)
         path = caller.url.path
         if path == "/login" and scope["type"] == "http":
             return await self._login(Request(scope, receive))
@@ -74,29 +72,29 @@ class Door:
             return None
         if (token := _bearer(caller)) is not None:
             return None if self._sessions.accepts(token) else _unauthorized(caller)
-        if (link := caller.query_params.get("token")) and self._sessions.use_link(link):
+        method = scope.get("method")  # a websocket has none
+        link = caller.query_params.get("token") if method == "GET" else None
+        if link and self._sessions.use_link(link):
             return self._signed_in(caller, _without_token(caller))
-        if not self._sessions.knows(_cookies(caller).get(self._cookie, "")):
+        if not self._sessions.knows(caller.cookies.get(self._cookie, "")):
             return _unauthorized(caller)
-        acts = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if acts and not _same_origin(caller):
-            return _refused(
-                403, say("This request comes from another site.", "別のサイトからのリクエストです。")
-            )
+        if method not in SAFE_METHODS and not _same_origin(caller):
+            return _foreign(caller)
         return None
 
     async def _login(self, request: Request) -> Response:
-        if request.method != "POST":
+        if request.method in {"GET", "HEAD"}:
             return _form(request, 200)
+        if request.method != "POST":
+            title = str(TITLES[405])
+            return problem(request, 405, title, title, headers={"Allow": "GET, HEAD, POST"})
         if not _same_origin(request):
-            return _refused(
-                403, say("This request comes from another site.", "別のサイトからのリクエストです。")
-            )
+            return _foreign(request)
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > FORM_BYTES:
-                return _refused(413, say("Too long for a token.", "トークンにしては長すぎます。"))
+                return _refused(request, 413, say("Too long for a token.", "トークンにしては長すぎます。"))
         form = parse_qs(body.decode("utf-8", "replace"))
         token = form.get("token", [""])[0].strip()
         if not (self._sessions.accepts(token) or self._sessions.use_link(token)):
@@ -121,18 +119,22 @@ def _bearer(caller: HTTPConnection) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _cookies(caller: HTTPConnection) -> dict[str, str]:
+def _to_loopback(caller: HTTPConnection) -> bool:
+    """Whether a request is addressed to loopback by name; one without a name is no browser's."""
+    host = caller.headers.get("host")
     try:
-        jar = SimpleCookie(caller.headers.get("cookie", ""))
-    except CookieError:
-        return {}
-    return {name: morsel.value for name, morsel in jar.items()}
+        return host is None or is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 def _same_origin(caller: HTTPConnection) -> bool:
     """Whether a request comes from a page of this server, or from no page at all."""
     origin = caller.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == caller.headers.get("host")
+    if origin is None:
+        return True
+    scheme, _, site = origin.partition("://")
+    return scheme in {"http", "https"} and site == caller.headers.get("host")
 
 
 def _without_token(caller: HTTPConnection) -> str:
@@ -146,8 +148,13 @@ def _own_path(path: str) -> str:
     return path if clean and not urlsplit(path).netloc else "/"
 
 
-def _refused(status: int, detail: str) -> Response:
-    return problem(status, say("refused", "拒否しました"), detail)
+def _refused(caller: HTTPConnection, status: int, detail: str) -> Response:
+    return problem(caller, status, say("refused", "拒否しました"), detail)
+
+
+def _foreign(caller: HTTPConnection) -> Response:
+    detail = say("This request comes from another site.", "別のサイトからのリクエストです。")
+    return _refused(caller, 403, detail)
 
 
 def _unauthorized(caller: HTTPConnection) -> Response:
@@ -158,7 +165,7 @@ def _unauthorized(caller: HTTPConnection) -> Response:
         "ヘッダー 'Authorization: Bearer <トークン>' が必要です (トークンは daicho serve が表示します)。",
     )
     headers = {"WWW-Authenticate": 'Bearer realm="daicho"'}
-    return problem(401, say("not signed in", "サインインしていません"), detail, headers=headers)
+    return problem(caller, 401, str(TITLES[401]), detail, headers=headers)
 
 
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>

@@ -5,7 +5,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daicho.core.language import say
-from daicho.server.problems import problem
+from daicho.server.problems import TITLES, problem
 
 
 class BodyLimit:
@@ -24,9 +24,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = HTTPConnection(scope).headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._limit:
-            await problem(413, say("too large", "大きすぎます"), self._reason())(scope, receive, send)
+        request = HTTPConnection(scope)
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._limit:
+            await problem(request, 413, str(TITLES[413]), self._reason())(scope, receive, send)
             return
         read = 0
 

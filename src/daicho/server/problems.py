@@ -4,31 +4,57 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
-from daicho.core.errors import DaichoError
-from daicho.core.language import say
+from daicho.core import language
+from daicho.core.errors import DaichoError, Invalid
+from daicho.core.language import Text, say
 
 log = logging.getLogger("daicho")
 
+ECHO_CHARACTERS = 500
+"""How much of what came in an answer repeats."""
+TITLES = {
+    401: Text("not signed in", "サインインしていません"),
+    404: Text("not found", "見つかりません"),
+    405: Text("method not allowed", "このメソッドは使えません"),
+    413: Text("too large", "大きすぎます"),
+}
+
 
 def problem(
-    status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
+    request: HTTPConnection,
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **more: object,
 ) -> Response:
     """Return a problem document.
 
     Args:
+        request: what it answers.
         status: the HTTP status.
         title: what kind of problem, in a few words.
         detail: this one, for a person.
         headers: further headers.
         more: further members, such as ``errors``.
     """
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": _short(detail),
+        "instance": _short(quote(request.url.path)),
+        **more,
+    }
     return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
 
 
@@ -40,28 +66,37 @@ def install(app: FastAPI) -> None:
     app.exception_handler(Exception)(_unexpected)
 
 
-async def _daicho(_: Request, error: DaichoError) -> Response:
+async def _daicho(request: Request, error: DaichoError) -> Response:
     headers = {"Retry-After": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(error.status, str(error.title), str(error), headers=headers)
+    return problem(request, error.status, str(error.title), str(error), headers=headers)
 
 
-async def _validation(_: Request, error: RequestValidationError) -> Response:
-    errors = [{"place": _place(one["loc"]), "reason": one["msg"]} for one in error.errors()[:50]]
+async def _validation(request: Request, error: RequestValidationError) -> Response:
+    errors = [{"place": _short(_place(one["loc"])), "reason": one["msg"]} for one in error.errors()[:50]]
     detail = "; ".join(f"{one['place']}: {one['reason']}" for one in errors[:5])
-    return problem(422, say("invalid input", "入力が正しくありません"), detail, errors=errors)
+    return problem(request, Invalid.status, str(Invalid.title), detail, errors=errors)
 
 
-async def _http(_: Request, error: HTTPException) -> Response:
-    title = HTTPStatus(error.status_code).phrase
-    return problem(error.status_code, title, str(error.detail), headers=error.headers)
+async def _http(request: Request, error: HTTPException) -> Response:
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # the framework's word for JSON beyond its parser
+        return await _daicho(
+            request,
+            Invalid("body: cannot be read as JSON", "body: JSON として読めません"),
+        )
+    phrase = HTTPStatus(error.status_code).phrase
+    title = str(TITLES.get(error.status_code, phrase))
+    detail = title if error.detail == phrase else str(error.detail)
+    return problem(request, error.status_code, title, detail, headers=error.headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    # This answers from outside the door, which knows the caller's language.
+    language.current.set(language.from_header(request.headers.get("accept-language")))
     detail = say(
         "The server failed; its log says why.", "サーバーでエラーが起きました。詳しくはログを見てください。"
     )
-    return problem(500, say("internal error", "内部エラー"), detail)
+    return problem(request, 500, say("internal error", "内部エラー"), detail)
 
 
 def _place(parts: tuple[Any, ...]) -> str:
@@ -70,3 +105,7 @@ def _place(parts: tuple[Any, ...]) -> str:
     for part in parts:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
     return place
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= ECHO_CHARACTERS else f"{text[:ECHO_CHARACTERS]}…"

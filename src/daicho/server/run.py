@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from daicho.server.network import bind, is_loopback
 from daicho.server.sessions import Sessions
 
 SHUTDOWN_SECONDS = 3
+"""How long a client may take, at the end, over the answers that it is reading."""
 
 
 def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False) -> None:
@@ -45,18 +47,18 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
     try:
         ledger.database.ensure_ready()
         with contextlib.closing(bind(host, settings.server.port)) as listener:
-            settings.server.port = listener.getsockname()[1]
-            shown = f"[{host}]" if ":" in host else host
-            base = f"http://{shown}:{settings.server.port}"
+            port = listener.getsockname()[1]
+            bound = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
+            base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             token = settings.server.token
             sessions = Sessions(
                 token.get_secret_value() if token else None, lambda new: _next_link(base, new)
             )
             config = uvicorn.Config(
-                create_app(ledger, settings, sessions=sessions),
+                create_app(ledger, bound, sessions=sessions),
                 log_level="warning",
                 access_log=False,  # a link's token would stand in it
-                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS + 1,
                 server_header=False,
             )
             server = _Server(config, ledger)
@@ -64,7 +66,7 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
             if open_browser:
                 webbrowser.open(f"{base}/?token={sessions.link_token}")
             with (
-                _conversations() if demo else contextlib.nullcontext(),
+                _conversations(settings) if demo else contextlib.nullcontext(),
                 # uvicorn, once it has shut down, raises again the signal that ended it: no error here.
                 contextlib.suppress(KeyboardInterrupt),
                 _quiet_end(),
@@ -75,7 +77,7 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams that wait for changes before it waits for requests to end."""
+    """Ends the streams that wait for changes, waits for what else is under way, and then for no one."""
 
     def __init__(self, config: uvicorn.Config, ledger: AsyncLedger) -> None:
         super().__init__(config)
@@ -83,13 +85,20 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await asyncio.to_thread(self._ledger.database.changes.close)
+        patience = asyncio.get_running_loop().call_later(SHUTDOWN_SECONDS, self._drop_everyone)
         await super().shutdown(sockets)
+        patience.cancel()
+
+    def _drop_everyone(self) -> None:
+        """Who does not read would never see the end of an answer; uvicorn would call that a failure."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _say_where(base: str, sessions: Sessions) -> None:
     print(say("Daicho is running (Ctrl+C stops it).", "Daicho が動いています (Ctrl+C で終了)。"))
     note = say("works once; then a new link is shown", "一度だけ使えます。使うと新しいリンクを表示します")
-    print(f"  {say('Console', '画面')}  {base}/?token={sessions.link_token}  ({note})")
+    print(f"  {say('Console', '画面   ')}  {base}/?token={sessions.link_token}  ({note})")
     shown = sessions.token if sessions.generated else "$DAICHO_TOKEN"
     print(f"  API      {base}/api/v1  Authorization: Bearer {shown}", flush=True)
 
@@ -99,9 +108,14 @@ def _next_link(base: str, token: str) -> None:
 
 
 @contextlib.contextmanager
-def _conversations() -> Iterator[None]:
+def _conversations(settings: Settings) -> Iterator[None]:
     """Run the demo's live conversations as another process would write them."""
-    child = subprocess.Popen([sys.executable, "-m", "daicho", "demo", "--live"], stdout=subprocess.DEVNULL)
+    url = settings.database_url().render_as_string(hide_password=False)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "daicho", "demo", "--live"],
+        env=os.environ | {"DATABASE_URL": url},
+        stdout=subprocess.DEVNULL,
+    )
     try:
         yield
     finally:
@@ -115,7 +129,7 @@ def _conversations() -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet_end() -> Iterator[None]:
     """Let SIGTERM end the server as Ctrl+C does: in order, with exit code 0."""
-    former = signal.signal(signal.SIGTERM, lambda *_: None)
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
