@@ -4,6 +4,7 @@ Everything else in Daicho is written once. A test for the dialect anywhere else 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ from sqlalchemy import (
     column,
     create_engine,
     event,
+    func,
+    select,
     table,
     text,
 )
@@ -37,6 +40,7 @@ from sqlalchemy.util import await_only
 from daicho.core.errors import Invalid
 from daicho.core.model import Base
 from daicho.core.settings import Settings
+from daicho.core.types import now, utc
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another one on SQLite before it says Unavailable."""
@@ -70,7 +74,7 @@ def make_engine(url: URL, settings: Settings) -> Engine:
         # One connection, handed from one user to the next: it is the database.
         options |= {"pool_size": 1, "max_overflow": 0, "pool_timeout": BUSY_SECONDS}
     else:
-        _check_folder(url)
+        _check_folder(url, settings)
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -108,8 +112,10 @@ def pool_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _check_folder(url: URL) -> None:
+def _check_folder(url: URL, settings: Settings) -> None:
     folder = Path(url.database or "").absolute().parent
+    if folder == settings.context_storage.base_dir.absolute():
+        folder.mkdir(parents=True, exist_ok=True)  # the settings' own place: tasks would make it too
     if not folder.is_dir():
         raise Invalid(
             f"{url.database}: the folder {folder} does not exist; create it or change DATABASE_URL",
@@ -124,6 +130,17 @@ def lock_for_migration(connection: Connection) -> None:
 
 
 # -- statements ---------------------------------------------------------------------------------
+
+
+def clock(session: Session) -> datetime:
+    """The present instant by the database's own clock, which all its clients share.
+
+    An SQLite file is written on one machine: its clock is this one's.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return now()
+    at: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return utc(at)
 
 
 def insert(session: Session, model: type[Base]) -> Insert:

@@ -6,11 +6,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, Self, cast
 
-from sqlalchemy import MetaData, String, inspect
+from sqlalchemy import BigInteger, Integer, MetaData, String, inspect
 from sqlalchemy.orm import DeclarativeBase
 
 from daicho.core.errors import Invalid
-from daicho.core.types import Instant, utc
+from daicho.core.types import Instant, UuidText, utc, uuid_text
 
 TEXT_MAX = 16 * 1024 * 1024
 """The longest text that any column takes, in characters."""
@@ -35,8 +35,8 @@ class Base(DeclarativeBase):
         """Check values against this table's columns and return them as a row to write.
 
         Raises Invalid for a column that does not exist (with the nearest name), a text that is too
-        long for its column or that PostgreSQL could not store (NUL bytes, lone surrogates), and a
-        time without a zone.
+        long for its column or that PostgreSQL could not store (NUL bytes, lone surrogates), a number
+        that does not fit, a time without a zone, and what is no UUID.
         """
         checks = _checks(cls)
         try:
@@ -108,7 +108,12 @@ def _check_for(kind: object) -> Check:
         longest = kind.length or TEXT_MAX
         return lambda name, value: _text(name, value, longest)
     if isinstance(kind, Instant):
-        return lambda _, value: None if value is None else utc(value)
+        return lambda name, value: None if value is None else _instant(name, value)
+    if isinstance(kind, UuidText):
+        return _uuid
+    if isinstance(kind, Integer):
+        most = 2**63 - 1 if isinstance(kind, BigInteger) else 2**31 - 1
+        return lambda name, value: None if value is None else _number(name, value, most)
     return lambda _, value: value
 
 
@@ -119,3 +124,36 @@ def _text(name: str, value: object, longest: int) -> str | None:
         f"{name} must be text, not {type(value).__name__}",
         f"{name} は文字列でなければなりません ({type(value).__name__} でした)",
     )
+
+
+def _instant(name: str, value: object) -> datetime:
+    if isinstance(value, datetime):
+        return utc(value)
+    raise Invalid(
+        f"{name} must be a datetime, not {type(value).__name__}",
+        f"{name} は datetime でなければなりません ({type(value).__name__} でした)",
+    )
+
+
+def _number(name: str, value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Invalid(
+            f"{name} must be a whole number, not {type(value).__name__}",
+            f"{name} は整数でなければなりません ({type(value).__name__} でした)",
+        )
+    if abs(value) > most:
+        raise Invalid(
+            f"{name} is {value:,}; at most {most:,} fits",
+            f"{name} が大きすぎます: {value:,} (最大 {most:,})",
+        )
+    return value
+
+
+def _uuid(name: str, value: object) -> str:
+    text = uuid_text(value)
+    if text is None:
+        raise Invalid(
+            f"{name} is not a UUID: {str(value)[:60]!r}",
+            f"{name} が UUID ではありません: {str(value)[:60]!r}",
+        )
+    return text

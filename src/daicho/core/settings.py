@@ -80,6 +80,16 @@ class Database(Section):
     pool: Pool = Pool()
     writer: Writer = Writer()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _flat_names(cls, values: Any) -> Any:
+        """Seed 001 also writes ``database.host`` … ``database.password``: what ``postgresql`` leaves open."""
+        if not isinstance(values, Mapping):
+            return values
+        flat = {name: values[name] for name in Postgresql.model_fields if name in values}
+        others = {name: value for name, value in values.items() if name not in flat}
+        return _over({"postgresql": flat}, others) if flat else others
+
 
 class ContextStorage(Section):
     """``context_storage``: where tasks keep their files."""
@@ -114,6 +124,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DATABASE_PASSWORD": ("database", "postgresql", "password"),
     "DB_ECHO": ("database", "echo"),
     "DAICHO_SQLITE_SYNCHRONOUS": ("database", "sqlite", "synchronous"),
+    "DAICHO_CONTEXTS": ("context_storage", "base_dir"),
     "DAICHO_HOST": ("server", "host"),
     "DAICHO_PORT": ("server", "port"),
     "DAICHO_TOKEN": ("server", "token"),
@@ -155,6 +166,12 @@ class Settings(BaseSettings):
             InitSettingsSource(settings_cls, _environment()),
             InitSettingsSource(settings_cls, _config_file(Path(CONFIG_FILE))),
         )
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """Return the settings that a mapping gives, read as ``config.yaml``: the environment goes first."""
+        known = {name: value for name, value in config.items() if name in cls.model_fields}
+        return cls(**_over(known, _environment()))
 
     def database_url(self) -> URL:
         """Return the URL that the settings mean, with its driver: ``DATABASE_URL`` or the parts."""
@@ -216,6 +233,16 @@ def _environment() -> dict[str, Any]:
                 place = place.setdefault(key, {})
             place[path[-1]] = value
     return nested
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one nest of values over another."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        nested = isinstance(value, Mapping) and isinstance(under, Mapping)
+        merged[key] = _over(under, value) if nested else value
+    return merged
 
 
 def _config_file(path: Path) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
-from sqlalchemy import ARRAY, JSON, BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy import ARRAY, JSON, BigInteger, DateTime, Dialect, Integer, String, Text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -63,6 +65,17 @@ class Snowflake(TypeDecorator[int]):
         return value
 
 
+class UuidText(TypeDecorator[str]):
+    """A UUID as text, lower case with hyphens: UUID on PostgreSQL, VARCHAR(36) on SQLite."""
+
+    impl = String(36)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        native = postgresql.UUID(as_uuid=False)
+        return dialect.type_descriptor(native if dialect.name == "postgresql" else String(36))
+
+
 Key = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
 """A primary key that the database counts up: BIGINT on PostgreSQL, the rowid on SQLite."""
 
@@ -83,3 +96,11 @@ def utc(value: datetime) -> datetime:
 def now() -> datetime:
     """The present instant in UTC, to the microsecond."""
     return datetime.now(UTC)
+
+
+def uuid_text(value: object) -> str | None:
+    """Return a UUID as both databases keep it, or None for what is no UUID."""
+    try:
+        return str(value if isinstance(value, UUID) else UUID(str(value)))
+    except ValueError:
+        return None
