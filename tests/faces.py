@@ -9,12 +9,14 @@ from typing import Any
 from daicho import AsyncLedger, Ledger
 from daicho.calls.store import CallStore
 from daicho.core.operation import Sync
+from daicho.tasks.store import TaskStore
 
 
 class Faces:
     """A ledger whose operations return their results, whichever face carries them out."""
 
     calls: CallStore[Sync]
+    tasks: TaskStore[Sync]
 
     def __init__(self, ledger: Any, finish: Callable[[Awaitable[Any]], Any]) -> None:
         self.ledger = ledger

@@ -4,6 +4,8 @@ from daicho.core.errors import Conflict, DaichoError, Invalid, NotFound, Outdate
 from daicho.core.page import Page
 from daicho.core.settings import Settings
 from daicho.ledger import AsyncLedger, Ledger
+from daicho.tasks.context import TaskContextManager
+from daicho.tasks.key import TaskKey
 
 __all__ = [
     "AsyncLedger",
@@ -15,6 +17,8 @@ __all__ = [
     "Outdated",
     "Page",
     "Settings",
+    "TaskContextManager",
+    "TaskKey",
     "Unavailable",
     "__version__",
 ]

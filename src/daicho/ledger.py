@@ -20,12 +20,15 @@ from daicho.core.operation import (
     SyncRunner,
 )
 from daicho.core.settings import Settings, parse_url
+from daicho.tasks.context import TaskContextManager
+from daicho.tasks.store import TaskStore
 
 
 class Rooms(Generic[Mode]):
     """The rooms of the ledger. A new domain is a new folder and one line here."""
 
     calls: CallStore[Mode]
+    tasks: TaskStore[Mode]
 
     def __init__(self, runner: Runner) -> None:
         for name, store in get_type_hints(Rooms).items():
@@ -122,3 +125,6 @@ class AsyncLedger(Rooms[Async]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+TaskContextManager.open_ledger = staticmethod(lambda settings: Ledger(settings=settings))

@@ -211,11 +211,11 @@ def test_an_empty_postgresql_is_not_set_up_behind_ones_back(new_postgres) -> Non
 
 
 def test_somebody_elses_database_is_said(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "tasks.db") as other:
-        other.execute("CREATE TABLE tasks (uuid TEXT)")
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE things (uuid TEXT)")
     with (
-        Ledger(f"sqlite:///{tmp_path / 'tasks.db'}") as ledger,
-        pytest.raises(Outdated, match="tasks.*no revision"),
+        Ledger(f"sqlite:///{tmp_path / 'other.db'}") as ledger,
+        pytest.raises(Outdated, match="things.*no revision"),
     ):
         ledger.calls.list()
 

@@ -15,7 +15,7 @@ from daicho.core.errors import Outdated
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "20261121_02"
+HEAD = "20261121_04"
 """The newest revision. A test keeps it equal to the last file under ``versions/``."""
 
 FOLDER = Path(__file__).parent
@@ -57,6 +57,12 @@ def _state(database: Database) -> tuple[str | None, set[str]]:
 
 def _mismatch(place: str, revision: str | None, tables: set[str]) -> Outdated:
     known = {path.stem for path in (FOLDER / "versions").glob("*.py")}
+    if revision is None and "tasks" in tables and "calls" not in tables:
+        return Outdated(
+            f"{place}: has the table tasks of an older system and no revision; run: daicho db upgrade",
+            f"{place}: 旧システムの表 tasks があり、リビジョンがありません。"
+            "次を実行してください: daicho db upgrade",
+        )
     if revision is None and tables - {"alembic_version"}:
         shown = ", ".join(sorted(tables)[:5])
         return Outdated(

@@ -1,0 +1,36 @@
+"""What this room's faces need of a ledger, so that they need not know the ledger itself."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from daicho.core.engine import Database
+from daicho.core.operation import Async, Sync
+from daicho.tasks.store import TaskStore
+
+
+class TaskLedger(Protocol):
+    """A ledger for threads. Its database's settings say where the files are."""
+
+    @property
+    def tasks(self) -> TaskStore[Sync]: ...
+
+    @property
+    def database(self) -> Database: ...
+
+
+class OwnTaskLedger(TaskLedger, Protocol):
+    """A ledger that one has opened oneself, and closes."""
+
+    def close(self) -> None: ...
+
+
+class LiveTaskLedger(Protocol):
+    """A ledger for tasks (of asyncio), and its change feed."""
+
+    @property
+    def tasks(self) -> TaskStore[Async]: ...
+
+    @property
+    def database(self) -> Database: ...
+
+    def changes(self) -> AsyncIterator[frozenset[str]]: ...

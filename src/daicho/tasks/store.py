@@ -1,0 +1,529 @@
+"""The operations on tasks: the only place that queries ``tasks``."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import case, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from daicho.core.dialect import clock, insert
+from daicho.core.errors import Conflict, Invalid, NotFound
+from daicho.core.model import check_text, unknown_name
+from daicho.core.operation import Mode, Store, idempotent, operation, query
+from daicho.core.page import LIMIT_MAX, Page, check_limit, keyset
+from daicho.core.types import now, uuid_text
+from daicho.tasks.models import ADDED, Task
+from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
+from daicho.tasks.schemas import COUNT_MAX, ENDED, LEADS_TO, TASK, Adopted, Reaped, TaskStatus
+
+log = logging.getLogger("daicho")
+
+COUNTS = ("llm_call_count", "tool_call_count", "total_tokens", "compression_count")
+IDENTITY = ("task_source", "owner", "repo", "task_type", "task_id")
+"""What a task is about: two records of one uuid must agree in it."""
+SETTABLE = {column.key: column for column in Task.__table__.columns if column.key not in ADDED}
+
+
+class TaskStore(Store[Mode]):
+    """``ledger.tasks``: coding-agent tasks (seed 001, ``TaskRepository``)."""
+
+    room = "tasks"
+
+    # -- seed 001, the table of 2.4.1 -----------------------------------------------------------------
+
+    @operation
+    def create(self, session: Session, task_data: Mapping[str, Any]) -> Task:
+        """Record a new task.
+
+        Args:
+            task_data: values by the columns' names. Needed: ``task_source``, ``owner``, ``repo``,
+                ``task_type``, ``task_id``. Unset, ``uuid`` is a new one, ``status`` is ``running`` and
+                ``created_at`` is now; a task that runs has started.
+
+        Returns the task as stored. The same uuid a second time changes nothing and returns the task
+        that is there. Raises Conflict if that one is about something else; Invalid. Seed 001, ``create``.
+        """
+        row = _new_row(task_data)
+        return _inserted(session, row) or _same(session, row)
+
+    @query
+    def get_by_uuid(self, session: Session, uuid: str | UUID) -> Task | None:
+        """Return a task, or None if there is none. Seed 001, ``get_by_uuid``."""
+        return _found(session, uuid)
+
+    @operation
+    def update(self, session: Session, uuid: str | UUID, updates: Mapping[str, Any]) -> Task | None:
+        """Set columns of a task.
+
+        Args:
+            updates: values by the columns' names; ``status`` follows the rules of ``update_status``.
+
+        Returns the task as it is then, or None if there is none. Raises Invalid for a column that does
+        not exist or cannot be set; Conflict as ``update_status``. Seed 001, ``update``.
+        """
+        values = _checked(updates)
+        if "uuid" in values:
+            raise Invalid("uuid cannot be changed", "uuid は変えられません")
+        if empty := [name for name in values if values[name] is None and not SETTABLE[name].nullable]:
+            raise Invalid(f"{empty[0]} cannot be empty", f"{empty[0]} は空にできません")
+        status = values.pop("status", None)
+        task = _found(session, uuid, lock=True)
+        if task is None:
+            return None
+        if "process_id" in values or "hostname" in values:
+            pid, host = (values.get(name, getattr(task, name)) for name in ("process_id", "hostname"))
+            values["process_identity"] = recorded_identity(pid, host)
+        if status is not None:
+            _move(session, task.uuid, TaskStatus(status))
+        if values:
+            session.execute(update(Task).where(Task.uuid == task.uuid).values(values))
+        return session.execute(
+            select(Task).where(Task.uuid == task.uuid), execution_options={"populate_existing": True}
+        ).scalar_one()
+
+    @operation
+    def update_status(
+        self, session: Session, uuid: str | UUID, status: str, error_message: str | None = None
+    ) -> bool:
+        """Move a task to a status, and note the time: ``started_at`` when it first runs, ``completed_at``
+        when it ends.
+
+        Args:
+            status: pending, running, paused, completed, failed or stopped.
+            error_message: why it failed or was stopped.
+
+        Returns whether there is such a task. The status that it has already changes nothing. Raises
+        Invalid for an unknown status; Conflict where the task has ended (``resume`` takes it up again).
+        Seed 001, ``update_status``.
+        """
+        return _move(session, uuid, TaskStatus.of(status), error_message)
+
+    @operation
+    def update_statistics(
+        self,
+        session: Session,
+        uuid: str | UUID,
+        llm_calls: int = 0,
+        tool_calls: int = 0,
+        tokens: int = 0,
+        compressions: int = 0,
+    ) -> bool:
+        """Add to a task's numbers, in the database: whoever else adds at the same time, nothing is lost.
+
+        Returns whether there is such a task. Raises Invalid for a negative number and for a sum
+        beyond 2,147,483,647. Seed 001, ``update_statistics``.
+        """
+        given = dict(zip(COUNTS, (llm_calls, tool_calls, tokens, compressions), strict=True))
+        added = {name: number for name, number in given.items() if _count(name, number)}
+        key = uuid_text(uuid)
+        if not added:
+            return _found(session, uuid) is not None
+        sums = {name: func.coalesce(getattr(Task, name), 0) + number for name, number in added.items()}
+        fits = [func.coalesce(getattr(Task, name), 0) <= COUNT_MAX - number for name, number in added.items()]
+        done = session.execute(update(Task).where(Task.uuid == key, *fits).values(sums).returning(Task.uuid))
+        if done.first() is not None:
+            return True
+        if _found(session, uuid) is None:
+            return _nothing(uuid)
+        raise Invalid(
+            f"{', '.join(added)}: the sum would be more than {COUNT_MAX:,}",
+            f"{', '.join(added)}: 合計が {COUNT_MAX:,} を超えます",
+        )
+
+    @operation
+    def complete(self, session: Session, uuid: str | UUID) -> bool:
+        """Record that a task is done. As ``update_status``. Seed 001, ``complete``."""
+        return _move(session, uuid, TaskStatus.COMPLETED)
+
+    @operation
+    def fail(self, session: Session, uuid: str | UUID, error_message: str) -> bool:
+        """Record that a task has failed, and why. As ``update_status``. Seed 001, ``fail``."""
+        return _move(session, uuid, TaskStatus.FAILED, error_message)
+
+    @query
+    def list_by_status(
+        self, session: Session, status: str, limit: int = 100, offset: int = 0
+    ) -> Sequence[Task]:
+        """Return tasks of a status, newest first. ``list`` goes deep at less cost.
+
+        Args:
+            limit: 1 to 1,000. offset: how many to leave out.
+        """
+        return _some(session, Task.status == TaskStatus.of(status).value, limit, offset)
+
+    @query
+    def list_by_user(self, session: Session, user: str, limit: int = 100, offset: int = 0) -> Sequence[Task]:
+        """Return a user's tasks, newest first. As ``list_by_status``."""
+        return _some(session, Task.user == check_text("user", user), limit, offset)
+
+    @operation
+    def delete(self, session: Session, uuid: str | UUID) -> bool:
+        """Delete a task; its files stay. Returns whether there was one. Seed 001, ``delete``."""
+        gone = session.execute(delete(Task).where(Task.uuid == uuid_text(uuid)).returning(Task.uuid))
+        return gone.first() is not None or _nothing(uuid)
+
+    # -- what Daicho adds -----------------------------------------------------------------------------
+
+    @query
+    def list(
+        self,
+        session: Session,
+        *,
+        status: str | None = None,
+        task_source: str | None = None,
+        owner: str | None = None,
+        repo: str | None = None,
+        task_type: str | None = None,
+        task_id: str | None = None,
+        user: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Task]:
+        """Return tasks, newest first.
+
+        Args:
+            status, task_source, owner, repo, task_type, task_id, user: only tasks with this value.
+            since, until: only tasks created at or after, and before, these aware instants.
+            limit: tasks a page, at most 1,000.
+            cursor: a former page's ``next``.
+        """
+        wanted = {
+            "status": None if status is None else TaskStatus.of(status).value,
+            "task_source": task_source,
+            "owner": owner,
+            "repo": repo,
+            "task_type": task_type,
+            "task_id": task_id,
+            "user": user,
+        }
+        statement = select(Task)
+        for name, value in wanted.items():
+            if value is not None:
+                statement = statement.where(getattr(Task, name) == check_text(name, value))
+        if since is not None:
+            statement = statement.where(Task.created_at >= since)
+        if until is not None:
+            statement = statement.where(Task.created_at < until)
+        return keyset(
+            session, statement, [Task.created_at, Task.uuid], limit=limit, cursor=cursor, descending=True
+        )
+
+    @query
+    def find(self, session: Session, prefix: str) -> Task:
+        """Return the one task whose uuid begins so.
+
+        Raises NotFound if there is none; Invalid if there are several, or less than four characters.
+        """
+        digits = prefix.replace("-", "").lower()
+        if len(digits) < 4:
+            raise Invalid(
+                f"{prefix!r}: at least four characters of the uuid",
+                f"{prefix!r}: uuid の先頭を 4 文字以上書いてください",
+            )
+        first, last = uuid_text(digits.ljust(32, "0")), uuid_text(digits.ljust(32, "f"))
+        if first is None or last is None:
+            raise NotFound(TASK, prefix[:60])
+        tasks = session.execute(
+            select(Task).where(Task.uuid >= first, Task.uuid <= last).order_by(Task.uuid).limit(2)
+        ).scalars()
+        match tasks.all():
+            case []:
+                raise NotFound(TASK, prefix)
+            case [task]:
+                return task
+            case _:
+                raise Invalid(
+                    f"{prefix!r} begins several uuids; write more of it",
+                    f"{prefix!r} で始まる uuid が複数あります。もう少し長く書いてください",
+                )
+
+    @operation
+    def stop(self, session: Session, uuid: str | UUID, error_message: str | None = None) -> bool:
+        """Record that a task is stopped; its agent is told at its next heartbeat. As ``update_status``."""
+        return _move(session, uuid, TaskStatus.STOPPED, error_message)
+
+    @operation
+    def resume(
+        self,
+        session: Session,
+        uuid: str | UUID,
+        *,
+        process_id: int | None = None,
+        hostname: str | None = None,
+    ) -> bool:
+        """Take a task up again, whatever it was: it runs, it has not ended, and there is no error.
+
+        Args:
+            process_id, hostname: who works on it now.
+
+        Returns whether there is such a task. Raises Conflict while another process works on it.
+        """
+        task = _found(session, uuid, lock=True)
+        if task is None:
+            return _nothing(uuid)
+        _take(session, task, {"process_id": process_id, "hostname": hostname})
+        return True
+
+    @operation
+    def claim(self, session: Session, task_data: Mapping[str, Any], *, resume: bool = False) -> Task:
+        """Record a new task, or take over one that waits, for the process that ``task_data`` names.
+
+        Args:
+            task_data: as for ``create``, with ``uuid``, ``process_id`` and ``hostname``.
+            resume: take it over even if it has ended, or if its process has.
+
+        Returns the task, which runs. Raises Conflict while another process works on it, if it has
+        ended and is not to be resumed, or if it is about something else.
+        """
+        row = {**_new_row({**task_data, "status": "running"}), "heartbeat_at": clock(session)}
+        if (task := _inserted(session, row)) is not None:
+            return task
+        task = _same(session, row, lock=True)
+        if not resume and task.status != TaskStatus.PENDING:
+            raise Conflict(
+                f"task {task.uuid} is {task.status} already; resume it",
+                f"タスク {task.uuid} は既に {task.status} です。再開してください",
+            )
+        fresh = {name: row[name] for name in row if name in task_data and name not in {"uuid", "created_at"}}
+        _take(session, task, fresh)
+        return session.execute(
+            select(Task).where(Task.uuid == task.uuid), execution_options={"populate_existing": True}
+        ).scalar_one()
+
+    @idempotent
+    def heartbeat(self, session: Session, uuid: str | UUID) -> str | None:
+        """Note that a task's process lives. Returns the task's status, or None if there is no task.
+
+        A status other than ``running`` tells the agent that someone has stopped its task.
+        """
+        alive = (
+            update(Task)
+            .where(Task.uuid == uuid_text(uuid), Task.status == TaskStatus.RUNNING)
+            .values(heartbeat_at=clock(session))
+            .returning(Task.status)
+        )
+        status: str | None = session.execute(alive).scalar()
+        if status is None:
+            status = session.scalar(select(Task.status).where(Task.uuid == uuid_text(uuid)))
+        return status
+
+    @operation
+    def reap(
+        self, session: Session, *, stale_after: timedelta = STALE_AFTER, dry_run: bool = False
+    ) -> Sequence[Reaped]:
+        """Mark tasks failed that run, as the ledger has it, but whose process is gone.
+
+        A process of this machine is looked up; elsewhere the heartbeat decides. A task of which
+        nobody here can know is left alone, and so is one that shows a sign of life meanwhile.
+
+        Args:
+            stale_after: how old the last heartbeat may be.
+            dry_run: only say which they are.
+
+        Returns the tasks and the reasons.
+        """
+        at = clock(session)
+        running = select(Task).where(Task.status == TaskStatus.RUNNING)
+        reaped: list[Reaped] = []
+        cursor: str | None = None
+        while True:
+            page = keyset(session, running, [Task.uuid], limit=LIMIT_MAX, cursor=cursor)
+            for task in page.items:
+                reason = why_gone(task, at, stale_after)
+                if reason is not None and (dry_run or _fail_unseen(session, task, reason.en)):
+                    reaped.append(Reaped(task, reason))
+            if (cursor := page.next) is None:
+                return reaped
+
+    @idempotent
+    def adopt(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> Adopted:
+        """Add whole rows as an older program left them. One that is there already is left as it is.
+
+        Raises Invalid for a row that cannot be: check each by ``Task.row`` before.
+        """
+        checked = {row["uuid"]: row for row in map(_whole_row, rows)}
+        statement = insert(session, Task).on_conflict_do_nothing(index_elements=["uuid"])
+        added = set(
+            session.execute(
+                statement.returning(Task.uuid), [checked[key] for key in sorted(checked)]
+            ).scalars()
+        )
+        there = session.execute(
+            select(Task.uuid, Task.status).where(Task.uuid.in_(checked.keys() - added))
+        ).all()
+        differing = sorted(uuid for uuid, status in there if checked[uuid]["status"] != status)
+        return Adopted(len(added), len(rows) - len(added), tuple(differing))
+
+
+# -- checked rows ----------------------------------------------------------------------------------
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check values by the columns that callers may set."""
+    for name in values:
+        if name not in SETTABLE:
+            raise unknown_name(str(name), SETTABLE)
+    row = Task.row(**values)
+    for name in COUNTS:
+        if row.get(name) is not None:
+            _count(name, row[name])
+    if row.get("status") is not None:
+        row["status"] = TaskStatus.of(row["status"]).value
+    return row
+
+
+def _new_row(task_data: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in _checked(task_data).items() if value is not None}
+    if missing := [name for name in IDENTITY if name not in given]:
+        raise Invalid(f"{missing[0]} is missing", f"{missing[0]} がありません")
+    moment = now()
+    row = {"uuid": str(uuid4()), "status": TaskStatus.RUNNING.value, "created_at": moment, **given}
+    status = TaskStatus(row["status"])
+    if status is not TaskStatus.PENDING:
+        row.setdefault("started_at", moment)
+    if status.ended:
+        row.setdefault("completed_at", moment)
+    return _complete(row)
+
+
+def _whole_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a row that is to be kept as it is: nothing is made up for it."""
+    row = _complete(_checked(values))
+    if missing := [name for name, column in SETTABLE.items() if row[name] is None and not column.nullable]:
+        raise Invalid(f"{missing[0]} is missing", f"{missing[0]} がありません")
+    return row
+
+
+def _complete(row: dict[str, Any]) -> dict[str, Any]:
+    """Give a row every column, and the identity of the process that it names."""
+    row = {**dict.fromkeys(SETTABLE), **row}
+    for name in COUNTS:
+        row[name] = row[name] or 0
+    row["process_identity"] = recorded_identity(row["process_id"], row["hostname"])
+    return row
+
+
+def _count(name: str, number: int) -> int:
+    if number < 0:
+        raise Invalid(f"{name}: {number} is negative", f"{name}: {number} は負の数です")
+    if number > COUNT_MAX:
+        raise Invalid(f"{name}: at most {COUNT_MAX:,}", f"{name}: 最大 {COUNT_MAX:,} です")
+    return number
+
+
+# -- shared statements -----------------------------------------------------------------------------
+
+
+def _found(session: Session, uuid: str | UUID, *, lock: bool = False) -> Task | None:
+    statement = select(Task).where(Task.uuid == uuid_text(uuid))
+    return session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+
+
+def _nothing(uuid: str | UUID) -> bool:
+    """Say in the log that there is no such task, as the answer says it: False."""
+    log.debug("no such task: %.60s", uuid)
+    return False
+
+
+def _inserted(session: Session, row: dict[str, Any]) -> Task | None:
+    statement = insert(session, Task).values(row).on_conflict_do_nothing(index_elements=["uuid"])
+    return session.execute(statement.returning(Task)).scalar_one_or_none()
+
+
+def _same(session: Session, row: Mapping[str, Any], *, lock: bool = False) -> Task:
+    """Return the task of a row's uuid, which must be about the same thing."""
+    task = _found(session, row["uuid"], lock=lock)
+    if task is not None and all(getattr(task, name) == row[name] for name in IDENTITY):
+        return task
+    raise Conflict(
+        f"task {row['uuid']} is there already, and about something else",
+        f"タスク {row['uuid']} は既にあり、対象が異なります",
+    )
+
+
+def _some(session: Session, condition: Any, limit: int, offset: int) -> Sequence[Task]:
+    check_limit(limit)
+    if not 0 <= offset < 2**63:
+        raise Invalid(f"offset is {offset}; 0 or more", f"offset が {offset} です。0 以上にしてください")
+    newest = select(Task).where(condition).order_by(Task.created_at.desc(), Task.uuid.desc())
+    return session.execute(newest.limit(limit).offset(offset)).scalars().all()
+
+
+def _move(session: Session, uuid: str | UUID, status: TaskStatus, error_message: str | None = None) -> bool:
+    """Move a task to a status if its present one leads there; return whether there is such a task."""
+    key, moment = uuid_text(uuid), now()
+    values: dict[str, Any] = {"status": status.value}
+    if status is TaskStatus.RUNNING:
+        values["started_at"] = func.coalesce(Task.started_at, moment)
+    if status.ended:
+        values["completed_at"] = func.coalesce(Task.completed_at, moment)
+    if error_message is not None:
+        message = check_text("error_message", error_message)
+        # What was said when it ended stays: who ends it a second time knows less.
+        first = func.coalesce(Task.error_message, message) if status.ended else message
+        values["error_message"] = case((Task.status == status.value, first), else_=message)
+    left = [other.value for other in TaskStatus if other not in LEADS_TO[status]]
+    moved = session.execute(
+        update(Task).where(Task.uuid == key, Task.status.not_in(left)).values(values).returning(Task.uuid)
+    )
+    if moved.first() is not None:
+        return True
+    present = session.scalar(select(Task.status).where(Task.uuid == key))
+    if present is None:
+        return _nothing(uuid)
+    raise Conflict(
+        f"task {key} is {present}: it cannot become {status.value}"
+        + (" unless it is resumed" if present in ENDED else ""),
+        f"タスク {key} は {present} なので {status.value} にできません"
+        + ("。先に再開してください" if present in ENDED else ""),
+    )
+
+
+def _take(session: Session, task: Task, values: Mapping[str, Any]) -> None:
+    """Let a locked task run, for the process that the values name.
+
+    Raises Conflict while another process works on it, as far as anyone here can know.
+    """
+    process = Task.row(process_id=values.get("process_id"), hostname=values.get("hostname"))
+    process["process_identity"] = recorded_identity(process["process_id"], process["hostname"])
+    at = clock(session)
+    seen = task.process_id is not None or task.heartbeat_at is not None
+    own = task.process_identity is not None and task.process_identity == process["process_identity"]
+    if task.status == TaskStatus.RUNNING and seen and not own and why_gone(task, at, STALE_AFTER) is None:
+        where = f"{task.process_id or '?'} ({task.hostname or '?'})"
+        raise Conflict(
+            f"task {task.uuid} is being worked on by process {where}",
+            f"タスク {task.uuid} はプロセス {where} が処理中です",
+        )
+    taken = {
+        **values,
+        **process,
+        "heartbeat_at": at if process["process_id"] else None,
+        "status": TaskStatus.RUNNING.value,
+        "started_at": func.coalesce(Task.started_at, now()),
+        "completed_at": None,
+        "error_message": None,
+    }
+    session.execute(update(Task).where(Task.uuid == task.uuid).values(taken))
+
+
+def _fail_unseen(session: Session, task: Task, reason: str) -> bool:
+    """Mark a task failed unless anything of its process has changed since it was read."""
+    failed = session.execute(
+        update(Task)
+        .where(
+            Task.uuid == task.uuid,
+            Task.status == TaskStatus.RUNNING,
+            Task.process_id.is_not_distinct_from(task.process_id),
+            Task.process_identity.is_not_distinct_from(task.process_identity),
+            Task.heartbeat_at.is_not_distinct_from(task.heartbeat_at),
+        )
+        .values(status=TaskStatus.FAILED.value, completed_at=now(), error_message=reason)
+        .returning(Task.uuid)
+    )
+    return failed.first() is not None
