@@ -12,16 +12,16 @@ from sqlalchemy.orm import Session
 from daicho.core.dialect import clock, insert
 from daicho.core.errors import Conflict, Invalid, NotFound
 from daicho.core.model import check_text, unknown_name
-from daicho.core.operation import Mode, Store, idempotent, operation, query
+from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query
 from daicho.core.page import LIMIT_MAX, Page, check_limit, keyset
 from daicho.core.types import now, uuid_text
+from daicho.tasks.counting import COUNTS, Addition, add_up
 from daicho.tasks.models import ADDED, Task
 from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
 from daicho.tasks.schemas import COUNT_MAX, ENDED, LEADS_TO, TASK, Adopted, Reaped, TaskStatus
 
 log = logging.getLogger("daicho")
 
-COUNTS = ("llm_call_count", "tool_call_count", "total_tokens", "compression_count")
 IDENTITY = ("task_source", "owner", "repo", "task_type", "task_id")
 """What a task is about: two records of one uuid must agree in it."""
 SETTABLE = {column.key: column for column in Task.__table__.columns if column.key not in ADDED}
@@ -101,37 +101,24 @@ class TaskStore(Store[Mode]):
         """
         return _move(session, uuid, TaskStatus.of(status), error_message)
 
-    @operation
+    @grouped(add_up)
     def update_statistics(
         self,
-        session: Session,
         uuid: str | UUID,
         llm_calls: int = 0,
         tool_calls: int = 0,
         tokens: int = 0,
         compressions: int = 0,
-    ) -> bool:
+    ) -> Addition:
         """Add to a task's numbers, in the database: whoever else adds at the same time, nothing is lost.
 
-        Returns whether there is such a task. Raises Invalid for a negative number and for a sum
-        beyond 2,147,483,647. Seed 001, ``update_statistics``.
+        Returns, once it is durable, whether there is such a task. Raises Invalid for a negative number
+        and for a sum beyond 2,147,483,647. Seed 001, ``update_statistics``.
         """
-        given = dict(zip(COUNTS, (llm_calls, tool_calls, tokens, compressions), strict=True))
-        added = {name: number for name, number in given.items() if _count(name, number)}
-        key = uuid_text(uuid)
-        if not added:
-            return _found(session, uuid) is not None
-        sums = {name: func.coalesce(getattr(Task, name), 0) + number for name, number in added.items()}
-        fits = [func.coalesce(getattr(Task, name), 0) <= COUNT_MAX - number for name, number in added.items()]
-        done = session.execute(update(Task).where(Task.uuid == key, *fits).values(sums).returning(Task.uuid))
-        if done.first() is not None:
-            return True
-        if _found(session, uuid) is None:
-            return _nothing(uuid)
-        raise Invalid(
-            f"{', '.join(added)}: the sum would be more than {COUNT_MAX:,}",
-            f"{', '.join(added)}: 合計が {COUNT_MAX:,} を超えます",
-        )
+        numbers = (llm_calls, tool_calls, tokens, compressions)
+        for name, number in zip(COUNTS, numbers, strict=True):
+            _count(name, number)
+        return Addition(uuid_text(uuid), numbers)
 
     @operation
     def complete(self, session: Session, uuid: str | UUID) -> bool:
