@@ -36,6 +36,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt constraints-postgres.txt | $(BIN)/p
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
+run: export DAICHO_CONTEXTS ?= var/contexts
 run: $(VENV)/.run
 	@mkdir -p var
 	@DATABASE_URL=$${DATABASE_URL:-sqlite:///var/demo.db} $(BIN)/daicho demo
