@@ -7,24 +7,8 @@ import pytest
 import yaml
 
 from daicho import Invalid, Ledger, Settings
+from tests.core.test_settings import SEED_001
 
-SEED_YAML = """
-database:
-  type: "sqlite"
-  sqlite:
-    path: "tasks.db"
-  postgresql:
-    host: "localhost"
-    port: 5432
-    name: "coding_agent"
-    user: ""
-    password: ""
-  pool:
-    size: 5
-    max_overflow: 10
-    timeout: 30
-    recycle: 3600
-"""
 TABLE = [
     ("DATABASE_TYPE", "type", "postgresql", "sqlite"),
     ("DATABASE_HOST", "host", "db.example", "localhost"),
@@ -80,21 +64,21 @@ def test_the_url_goes_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_file_of_the_seed_makes_a_ledger_below_the_contexts() -> None:
-    config(SEED_YAML)
+    config(SEED_001)
     with Ledger() as ledger:
         ledger.tasks.list()
     assert Path("contexts/tasks.db").is_file()
 
 
 def test_the_path_resolves_under_base_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    config(SEED_YAML + "context_storage:\n  base_dir: elsewhere\n")
+    config(SEED_001 + "context_storage:\n  base_dir: elsewhere\n")
     assert Settings().database_url().database == "elsewhere/tasks.db"
     monkeypatch.setenv("DAICHO_CONTEXTS", str(tmp_path / "third"))
     assert Settings().database_url().database == str(tmp_path / "third/tasks.db")
 
 
 def test_a_mapping_is_read_as_the_file_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    mapping = {**yaml.safe_load(SEED_YAML), "llm": {"provider": "openai"}}
+    mapping = {**yaml.safe_load(SEED_001), "llm": {"provider": "openai"}}
     assert Settings.of(mapping).database_url().database == "contexts/tasks.db"
     monkeypatch.setenv("DATABASE_TYPE", "postgresql")
     monkeypatch.setenv("DATABASE_PORT", "6543")

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, status
 
@@ -15,7 +16,6 @@ from daicho.tasks.process import lives
 from daicho.tasks.schemas import (
     TASK,
     CurrentPage,
-    FilePage,
     MessagePage,
     ReasonIn,
     ResumeIn,
@@ -32,7 +32,6 @@ from daicho.tasks.schemas import (
 from daicho.tasks.store import TaskStore
 
 router = APIRouter(tags=["tasks"], responses=problems(401, 422, 503))
-P = TypeVar("P", bound=FilePage)
 
 
 def _store(request: Request) -> TaskStore[Async]:
@@ -47,10 +46,6 @@ def _files(request: Request) -> TaskFiles:
 Tasks = Annotated[TaskStore[Async], Depends(_store)]
 Files = Annotated[TaskFiles, Depends(_files)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items a page.")]
-Place = Annotated[
-    int | None, Query(ge=0, lt=2**63, description="A former page's `next` or `end`, or a line's `at`.")
-]
-NewestFirst = Annotated[bool, Query(description="From the end backwards, to before `cursor`.")]
 
 
 @router.get("/tasks")
@@ -171,72 +166,49 @@ async def delete_task(tasks: Tasks, uuid: str) -> None:
 # -- its files ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which lines of a file are wanted."""
+
+    limit: Annotated[int, Query(ge=1, le=1000, description="Lines a page.")] = 100
+    cursor: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="A former page's `next` or `end`, or a line's `at`.")
+    ] = None
+    newest_first: Annotated[bool, Query(description="From the end backwards, to before `cursor`.")] = False
+
+
+Wanted = Annotated[Part, Depends()]
+
+
 @router.get("/tasks/{uuid}/messages", responses=problems(404))
-async def read_messages(
-    tasks: Tasks,
-    files: Files,
-    uuid: str,
-    limit: Limit = 100,
-    cursor: Place = None,
-    newest_first: NewestFirst = False,
-) -> MessagePage:
+async def read_messages(tasks: Tasks, files: Files, uuid: str, part: Wanted) -> MessagePage:
     """A task's messages. To follow them, read on from `end`."""
-    return await _read(tasks, uuid, files.messages, MessagePage, limit, cursor, newest_first)
+    return MessagePage.model_validate(await _read(tasks, uuid, files.messages, part))
 
 
 @router.get("/tasks/{uuid}/current", responses=problems(404))
-async def read_current(
-    tasks: Tasks,
-    files: Files,
-    uuid: str,
-    limit: Limit = 100,
-    cursor: Place = None,
-    newest_first: NewestFirst = False,
-) -> CurrentPage:
+async def read_current(tasks: Tasks, files: Files, uuid: str, part: Wanted) -> CurrentPage:
     """The messages that the model is sent next."""
-    return await _read(tasks, uuid, files.current, CurrentPage, limit, cursor, newest_first)
+    return CurrentPage.model_validate(await _read(tasks, uuid, files.current, part))
 
 
 @router.get("/tasks/{uuid}/summaries", responses=problems(404))
-async def read_summaries(
-    tasks: Tasks,
-    files: Files,
-    uuid: str,
-    limit: Limit = 100,
-    cursor: Place = None,
-    newest_first: NewestFirst = False,
-) -> SummaryPage:
+async def read_summaries(tasks: Tasks, files: Files, uuid: str, part: Wanted) -> SummaryPage:
     """A task's summaries."""
-    return await _read(tasks, uuid, files.summaries, SummaryPage, limit, cursor, newest_first)
+    return SummaryPage.model_validate(await _read(tasks, uuid, files.summaries, part))
 
 
 @router.get("/tasks/{uuid}/tools", responses=problems(404))
-async def read_tool_calls(
-    tasks: Tasks,
-    files: Files,
-    uuid: str,
-    limit: Limit = 100,
-    cursor: Place = None,
-    newest_first: NewestFirst = False,
-) -> ToolCallPage:
+async def read_tool_calls(tasks: Tasks, files: Files, uuid: str, part: Wanted) -> ToolCallPage:
     """A task's tool calls."""
-    return await _read(tasks, uuid, files.tool_calls, ToolCallPage, limit, cursor, newest_first)
+    return ToolCallPage.model_validate(await _read(tasks, uuid, files.tool_calls, part))
 
 
-async def _read(
-    tasks: TaskStore[Async],
-    uuid: str,
-    read: Callable[..., object],
-    page: type[P],
-    limit: int,
-    cursor: int | None,
-    newest_first: bool,
-) -> P:
+async def _read(tasks: TaskStore[Async], uuid: str, read: Callable[..., object], part: Part) -> object:
     task = await tasks.get_by_uuid(uuid)
     if task is None:
         raise NotFound(TASK, uuid)
-    lines = await asyncio.to_thread(read, task.uuid, limit=limit, cursor=cursor, newest_first=newest_first)
-    return page.model_validate(lines)
+    return await asyncio.to_thread(read, task.uuid, **asdict(part))
 
 
 async def _moved(tasks: TaskStore[Async], files: TaskFiles, uuid: str, moving: Awaitable[bool]) -> TaskOut:
