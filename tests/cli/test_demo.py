@@ -50,10 +50,13 @@ def wait_until(ledger: Ledger, wanted: int) -> None:
 
 
 def test_the_demo_fills_a_ledger_once(here: Here) -> None:
-    assert here("demo") == "calls: 123 added\n"
-    assert here("demo") == "calls: the example data is there already\n"
-    assert here("demo", "--seed", "2") == "calls: 123 added\n"
+    added = "calls: 123 added\ntasks: 40 added\n"
+    assert here("demo") == added
+    there = "the example data is there already"
+    assert here("demo") == f"calls: {there}\ntasks: {there}\n"
+    assert here("demo", "--seed", "2") == added
     assert len(here("calls", "list", "--all", "--json").splitlines()) == 246
+    assert len(here("tasks", "list", "--all", "--json").splitlines()) == 80
 
 
 def test_the_demo_is_believable(ledger: Ledger) -> None:

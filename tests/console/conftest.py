@@ -26,7 +26,7 @@ with Ledger(sys.argv[1]) as ledger:
     print("ready", flush=True)
     for line in sys.stdin:
         method, arguments = json.loads(line)
-        getattr(ledger.calls, method)(**arguments)
+        getattr(getattr(ledger, sys.argv[2]), method)(**arguments)
         print(time.time(), flush=True)
 """
 FLAGS = [
@@ -44,8 +44,8 @@ START_SECONDS = 60
 class Console:
     """A running ``daicho serve``, and the browser that is signed in to it."""
 
-    def __init__(self, url: str, base: str, link: str, browser: Browser) -> None:
-        self.url, self.base = url, base
+    def __init__(self, url: str, base: str, link: str, browser: Browser, contexts: Path) -> None:
+        self.url, self.base, self.contexts = url, base, contexts
         self.complaints: list[str] = []
         self._browser = browser
         signing_in = browser.new_context()
@@ -89,7 +89,7 @@ class Writer:
         self._process = process
 
     def __call__(self, method: str, **arguments: Any) -> float:
-        """Run an operation of ``ledger.calls`` and return the time at which it was acknowledged."""
+        """Run an operation of its room and return the time at which it was acknowledged."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([method, arguments]) + "\n")
@@ -112,7 +112,8 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def serving(url: str, browser: Browser, folder: Path) -> Iterator[Console]:
     """Run ``daicho serve`` on a database."""
-    environment = {**os.environ, "DATABASE_URL": url, "DAICHO_LANG": "en"}
+    contexts = folder / "contexts"
+    environment = {**os.environ, "DATABASE_URL": url, "DAICHO_CONTEXTS": str(contexts), "DAICHO_LANG": "en"}
     log = folder / "server.log"
     with log.open("w") as errors:
         server = subprocess.Popen(
@@ -130,7 +131,7 @@ def serving(url: str, browser: Browser, folder: Path) -> Iterator[Console]:
                 if link := re.search(r"http://\S+\?token=\S+", line):
                     break
             assert link, log.read_text()
-            console = Console(url, link[0].split("/?")[0], link[0], browser)
+            console = Console(url, link[0].split("/?")[0], link[0], browser, contexts)
             yield console
             console.close()
         finally:
@@ -170,12 +171,12 @@ def ledger(console: Console) -> Iterator[Ledger]:
 
 @pytest.fixture
 def writing() -> Callable[[str], Any]:
-    """Another process that writes to a database: ``with writing(url) as write``."""
+    """Another process that writes to a database's room: ``with writing(url, "tasks") as write``."""
 
     @contextmanager
-    def start(url: str) -> Iterator[Writer]:
+    def start(url: str, room: str = "calls") -> Iterator[Writer]:
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITE, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITE, url, room], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         try:
             assert process.stdout is not None

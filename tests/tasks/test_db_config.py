@@ -19,11 +19,6 @@ TABLE = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def config(values: Any) -> None:
     Path("config.yaml").write_text(values if isinstance(values, str) else yaml.safe_dump(values))
 

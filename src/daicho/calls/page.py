@@ -3,23 +3,17 @@
 Parts of this page stand in ``page_lists`` and ``page_search``; one call's own page in ``page_call``.
 """
 
-from datetime import date, datetime, time, timedelta
-
-from nicegui import ui
-
 from daicho.calls import page_call
 from daicho.calls.needs import LiveCallLedger
 from daicho.calls.page_lists import Criteria, EndedCalls, LiveCalls
 from daicho.calls.page_search import Hits
-from daicho.core.elements import Rows, box, set_attribute, show, suggestion, words
+from daicho.core.elements import box, show, words
+from daicho.core.filters import Filters, suggest
 from daicho.core.language import Text, say
 from daicho.core.screen import Console, Screen
 
 LOOK_SECONDS = 0.5
 """The least time between two looks: this page reads more at once than that of one call."""
-SUGGESTIONS = 50
-FILTERS = ("client", "state", "live", "transferred", "from", "to")
-TYPED = "(event) => daicho.typed(event, emit)"
 
 
 def register(console: Console[LiveCallLedger]) -> None:
@@ -34,13 +28,11 @@ def register(console: Console[LiveCallLedger]) -> None:
 
 
 class Overview:
-    """The page of all calls. What the reader chose is in ``chosen``, and in the address."""
+    """The page of all calls. What the reader chose is in ``filters``, and in the address."""
 
     def __init__(self, ledger: LiveCallLedger, screen: Screen) -> None:
         self.screen = screen
-        self.chosen = {name: screen.query.get(name, "") for name in ("q", *FILTERS)}
-        self.fields: dict[str, ui.element] = {}
-        self.inputs: dict[str, ui.element] = {}
+        self.filters = Filters(screen, self._choose)
         screen.name(say("Calls", "通話"))
         with box("d-row"):
             words(say("Calls", "通話"), "d-grow", "h1")
@@ -57,18 +49,18 @@ class Overview:
 
     async def look(self) -> None:
         """Bring the page up to date."""
-        filtered = any(self.chosen[name] for name in FILTERS)
-        searching = bool(self.chosen["q"])
-        show(self.clear, filtered)
+        filtered, chosen = self.filters.any, self.filters.chosen
+        searching = bool(chosen["q"])
+        self.filters.offer_to_clear()
         show(self.hits.root, searching)
-        for name in FILTERS:
-            show(self.fields[name], not searching or name == "client")
+        for name, field in self.filters.fields.items():
+            show(field, not searching or name == "client")
         if searching:
             for part in (self.live.root, self.ended.root, self.welcome, self.no_match):
                 show(part, False)
-            await self.hits.look(self.chosen["q"], self.chosen["client"] or None)
+            await self.hits.look(chosen["q"], chosen["client"] or None)
             return
-        criteria, asked = self._criteria(), self.chosen["live"]
+        criteria, asked = self._criteria(), chosen["live"]
         found = await self.live.look(criteria) if asked != "ended" else 0
         found += await self.ended.look(criteria) if asked != "live" else 0
         some = found > 0 or self.ended.pager.cursor is not None
@@ -76,115 +68,52 @@ class Overview:
         show(self.ended.root, some and asked != "live")
         show(self.welcome, not some and not filtered)
         show(self.no_match, not some and filtered)
-        self._suggest()
+        calls = [*self.live.calls, *self.ended.calls]
+        suggest(self.clients, [call.client_id for call in calls])
+        suggest(self.states, [call.current_state for call in calls])
 
-    async def _choose(self, name: str, value: str) -> None:
-        self.chosen[name] = value.strip()
+    async def _choose(self) -> None:
         self.ended.pager.restart()
-        if name in self.inputs:
-            self.inputs[name].classes(**{"add" if value.strip() else "remove": "d-set"})
         await self._turn_page()
 
     async def _turn_page(self) -> None:
-        self.screen.remember({**self.chosen, "after": self.ended.pager.cursor or ""})
+        self.screen.remember({**self.filters.chosen, "after": self.ended.pager.cursor or ""})
         await self.look()
 
     def _criteria(self) -> Criteria:
-        chosen = self.chosen
+        chosen = self.filters.chosen
         return Criteria(
             client_id=chosen["client"] or None,
             state=chosen["state"] or None,
             transferred={"yes": True, "no": False}.get(chosen["transferred"]),
-            since=self._day(chosen["from"], 0),
-            until=self._day(chosen["to"], 1),
+            since=self.filters.day("from"),
+            until=self.filters.day("to", 1),
         )
-
-    def _day(self, text: str, later: int) -> datetime | None:
-        """The beginning of a day in the reader's time zone, or some days later; None if it is no day."""
-        try:
-            return datetime.combine(
-                date.fromisoformat(text) + timedelta(days=later), time.min, self.screen.zone
-            )
-        except (ValueError, OverflowError):
-            return None
 
     # -- what the reader chooses with ----------------------------------------------------------------
 
     def _search_field(self) -> None:
         hint = say("Search in what was said", "会話の中を検索")
-        self._typed(
-            "q", box("d-search", "input", type="search", placeholder=hint, aria_label=hint, maxlength=200)
-        )
+        field = box("d-search", "input", type="search", placeholder=hint, aria_label=hint, maxlength=200)
+        self.filters.typed("q", field)
 
     def _filter_fields(self) -> None:
-        with box("d-filters", role="group", aria_label=say("Filters", "絞り込み")):
-            self.clients = self._text("client", say("Client", "クライアント"), say("Any", "すべて"), 128)
-            self.states = self._text("state", say("State", "状態"), say("Any", "すべて"), 64)
-            any_one = ("", say("All", "すべて"))
-            self._select(
+        filters, any_one = self.filters, ("", say("All", "すべて"))
+        with filters.bar():
+            self.clients = filters.text("client", say("Client", "クライアント"), say("Any", "すべて"), 128)
+            self.states = filters.text("state", say("State", "状態"), say("Any", "すべて"), 64)
+            filters.select(
                 "live",
                 say("Live or ended", "通話中・終了"),
                 (any_one, ("live", say("Live", "通話中")), ("ended", say("Ended", "終了"))),
             )
-            self._select(
+            filters.select(
                 "transferred",
                 say("Handed over", "転送"),
                 (any_one, ("yes", say("Yes", "あり")), ("no", say("No", "なし"))),
             )
-            self._date("from", say("From", "開始日"))
-            self._date("to", say("To", "終了日"))
-            self.clear = words(say("Clear", "解除"), "d-button", "a", href=self.screen.path)
-
-    def _field(self, name: str, label: str) -> ui.element:
-        self.fields[name] = box("d-field", "label")
-        with self.fields[name]:
-            words(label)
-        return self.fields[name]
-
-    def _text(self, name: str, label: str, hint: str, length: int) -> Rows[str]:
-        with self._field(name, label):
-            field = box("", "input", type="text", placeholder=hint, maxlength=length, autocomplete="off")
-            self._typed(name, field)
-            options = box("", "datalist")
-        set_attribute(field, "list", options.html_id)
-        return Rows(options, str, suggestion)
-
-    def _date(self, name: str, label: str) -> None:
-        with self._field(name, label):
-            self._changed(name, box("", "input", type="date"))
-
-    def _select(self, name: str, label: str, options: tuple[tuple[str, str], ...]) -> None:
-        with self._field(name, label), box("", "select") as field:
-            for value, text in options:
-                words(text, tag="option", value=value, selected=self.chosen[name] == value or None)
-        self._changed(name, field)
-
-    def _typed(self, name: str, field: ui.element) -> None:
-        self._changed(name, field, ("input", "compositionend"), TYPED)
-
-    def _changed(
-        self,
-        name: str,
-        field: ui.element,
-        events: tuple[str, ...] = ("change",),
-        js: str = "(event) => emit(event.target.value)",
-    ) -> None:
-        # "^": the attribute, not the property, which Vue would put back while the reader is typing.
-        field.props["^value"] = self.chosen[name]
-        self.inputs[name] = field
-        if self.chosen[name]:
-            field.classes("d-set")
-
-        async def choose(value: object) -> None:
-            await self._choose(name, str(value or ""))
-
-        for event in events:
-            self.screen.on(field, event, choose, js)
-
-    def _suggest(self) -> None:
-        calls = [*self.live.calls, *self.ended.calls]
-        self.clients.show(sorted({call.client_id for call in calls})[:SUGGESTIONS])
-        self.states.show(sorted({call.current_state for call in calls})[:SUGGESTIONS])
+            filters.date("from", say("From", "開始日"))
+            filters.date("to", say("To", "終了日"))
 
     # -- what is said when there is nothing to show -----------------------------------------------------
 

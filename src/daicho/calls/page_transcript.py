@@ -1,26 +1,19 @@
 """A call's transcript on its page: lines are appended as they are spoken, older ones come on demand."""
 
-from collections import deque
-from collections.abc import Sequence
-
 from daicho.calls.models import CallLog
 from daicho.calls.page_lists import speaker
 from daicho.calls.page_timeline import Stamp
 from daicho.calls.schemas import Role
 from daicho.calls.store import CallStore
-from daicho.core.elements import Words, box, moment, show, words
+from daicho.core.elements import box, moment, words
 from daicho.core.language import say
 from daicho.core.operation import Async
 from daicho.core.page import encode
 from daicho.core.screen import Screen
+from daicho.core.tail import AT_ONCE, LongText, Tail
 
-AT_ONCE = 200
 TO_FIND_ONE = 1_000
 """Lines that are read at first when the address names one of them."""
-AT_MOST = 2_000
-"""Lines on the page, besides those asked for: when more are spoken, the oldest leave it."""
-LONG = 2_000
-"""Characters of a line that are shown at first; with each wish for more, ten times as many."""
 
 
 class Transcript:
@@ -34,76 +27,61 @@ class Transcript:
 
     def __init__(self, calls: CallStore[Async], screen: Screen, call_id: str) -> None:
         self._store, self._screen, self._call_id = calls, screen, call_id
-        self._lines: deque[Line] = deque()
-        self._room = AT_MOST
+        self._wanted = screen.query.get("line")
         self._begun = False
-        self.from_start = False
 
     @property
     def stamps(self) -> list[Stamp]:
         """When the lines were spoken, and the states that they moved the call to."""
-        return [line.stamp for line in self._lines]
+        return [line.stamp for line in self._tail.lines]
+
+    @property
+    def from_start(self) -> bool:
+        """Whether the call's first line is among them."""
+        return self._tail.from_start
 
     def draw(self) -> None:
         """Draw the empty transcript."""
-        wanted = self._screen.query.get("line")
-        with box("d-sheet d-transcript"):
-            with box("", "stick-to-end", show=wanted, tabindex=0):
-                with box("d-earlier", hidden=True) as self._earlier:
-                    button = words(
-                        say("Load earlier lines", "前の発言を読み込む"), "d-button", "button", type="button"
-                    )
-                self._list = box("d-lines", role="log", aria_label=say("Transcript", "会話"))
-                with box("d-empty", hidden=True) as self._silence:
-                    words(say("Nobody has spoken yet.", "まだ発言はありません。"))
-            words(say("New lines ↓", "新しい発言 ↓"), "d-new-lines", "button", type="button")
-        self._screen.on(button, "click", self._load_earlier)
+        self._tail = Tail[CallLog, Line](
+            self._screen,
+            lambda log: Line(log, self._screen, self),
+            self._load_earlier,
+            label=say("Transcript", "会話"),
+            nothing=say("Nobody has spoken yet.", "まだ発言はありません。"),
+            earlier=say("Load earlier lines", "前の発言を読み込む"),
+            newer=say("New lines ↓", "新しい発言 ↓"),
+            wanted=self._wanted,
+        )
 
     async def look(self) -> None:
         """Append what was spoken since the last look."""
         if not self._begun:
             await self._begin()
-        while self._begun:
-            last = self._lines[-1].number if self._lines else 0
+        while True:
+            last = self._tail.lines[-1].number if self._tail.lines else 0
             page = await self._store.transcript(self._call_id, after=last, limit=AT_ONCE)
-            self._append(page.items)
+            self._tail.append(page.items)
             if page.next is None:
                 break
-        show(self._silence, not self._lines)
-        show(self._earlier, not self.from_start)
+        self._tail.settle()
 
     async def _begin(self) -> None:
-        wanted = self._screen.query.get("line")
         page = await self._store.transcript(
-            self._call_id, newest_first=True, limit=TO_FIND_ONE if wanted else AT_ONCE
+            self._call_id, newest_first=True, limit=TO_FIND_ONE if self._wanted else AT_ONCE
         )
-        self._append(page.items[::-1])
-        self.from_start, self._begun = page.next is None, True
+        self._tail.append(page.items[::-1])
+        self._tail.from_start, self._begun = page.next is None, True
 
-    def _append(self, logs: Sequence[CallLog]) -> None:
-        with self._list:
-            self._lines.extend(Line(log, self._screen, self) for log in logs)
-        while len(self._lines) > self._room:
-            self._lines.popleft().root.delete()
-            self.from_start = False
-
-    async def _load_earlier(self, _: object) -> None:
-        oldest = encode([self._lines[0].number]) if self._lines else None
+    async def _load_earlier(self) -> None:
+        oldest = encode([self._tail.lines[0].number]) if self._tail.lines else None
         page = await self._store.transcript(self._call_id, newest_first=True, limit=AT_ONCE, cursor=oldest)
-        with self._list:
-            earlier = [Line(log, self._screen, self) for log in page.items[::-1]]
-        self._lines.extendleft(reversed(earlier))
-        self._list.default_slot.children[:] = [line.root for line in self._lines]
-        self._list.update()
-        self._room += len(earlier)
-        self.from_start = page.next is None
-        show(self._earlier, not self.from_start)
+        self._tail.prepend(page.items[::-1])
+        self._tail.from_start = page.next is None
 
-    async def more_of(self, line: "Line") -> None:
-        """Show more of a long line."""
-        page = await self._store.transcript(self._call_id, after=line.number - 1, limit=1)
-        for log in page.items:
-            line.take(log.text)
+    async def text_of(self, number: int) -> str | None:
+        """Read the text of a line again; None if it is there no more."""
+        page = await self._store.transcript(self._call_id, after=number - 1, limit=1)
+        return page.items[0].text if page.items else None
 
 
 class Line:
@@ -112,29 +90,9 @@ class Line:
     def __init__(self, log: CallLog, screen: Screen, transcript: Transcript) -> None:
         self.number = log.id
         self.stamp = Stamp(log.timestamp, log.state)
-        self._shown = LONG
-        self._more: Words | None = None
         side = "d-ai" if log.role == Role.AI else "d-user"
         with box(f"d-line {side}", data_line=log.id) as self.root:
-            self._text = words("", "d-bubble", "div", dir="auto")
-            if len(log.text) > LONG:
-                self._more = words("", "d-plain", "button", type="button")
-                screen.on(self._more, "click", lambda _: transcript.more_of(self))
+            LongText(screen, log.text, lambda: transcript.text_of(log.id), "d-bubble")
             with box("d-under"):
                 words(speaker(log.role))
                 moment(log.timestamp, "clock")
-        self._show(log.text)
-
-    def take(self, text: str) -> None:
-        """Show ten times as much of the line as before."""
-        self._shown *= 10
-        self._show(text)
-
-    def _show(self, text: str) -> None:
-        cut = len(text) > self._shown
-        self._text.set_text(text[: self._shown] + "…" if cut else text)
-        if self._more is not None:
-            show(self._more, cut)
-            self._more.set_text(
-                say(f"Show more of {len(text):,} characters", f"続きを表示（全 {len(text):,} 文字）")
-            )

@@ -120,8 +120,10 @@ async def _keep_going(terminal: Terminal[Ledger, AsyncLedger], rng: random.Rando
 
 
 async def _all_live(terminal: Terminal[Ledger, AsyncLedger], rng: random.Random) -> None:
-    async with terminal.open_async() as ledger:
-        await asyncio.gather(*[import_module(f"daicho.{room}.demo").live(ledger, rng) for room in ROOMS])
+    # A group: the ledger is there until the last room has put its things away.
+    async with terminal.open_async() as ledger, asyncio.TaskGroup() as group:
+        for room in ROOMS:
+            group.create_task(import_module(f"daicho.{room}.demo").live(ledger, rng))
 
 
 def _terminal(context: typer.Context) -> Terminal[Ledger, AsyncLedger]:

@@ -102,7 +102,11 @@ class Screen:
         element.on(event, handle, js_handler=js)
 
     async def follow(
-        self, room: str, look: Callable[[], Awaitable[None]], pause: float = PAUSE_SECONDS
+        self,
+        room: str,
+        look: Callable[[], Awaitable[None]],
+        pause: float = PAUSE_SECONDS,
+        patience: Callable[[], float] = lambda: SAFETY_SECONDS,
     ) -> None:
         """Call ``look`` now, and again whenever the room may have changed, until the reader leaves.
 
@@ -110,6 +114,7 @@ class Screen:
             room: whose changes concern this page.
             look: reads the ledger and brings the page up to date.
             pause: seconds to leave between two looks.
+            patience: seconds after which to look again even if no change was announced.
         """
         async with self.guard(), asyncio.timeout(FIRST_SECONDS):
             await look()
@@ -119,7 +124,7 @@ class Screen:
 
         def begin() -> None:
             if not tasks:
-                tasks.append(asyncio.create_task(self._follow(room, look, pause), context=context))
+                tasks.append(asyncio.create_task(self._follow(room, look, pause, patience), context=context))
 
         def end() -> None:
             for task in tasks:
@@ -128,7 +133,13 @@ class Screen:
         self.client.on_connect(begin)
         self.client.on_delete(end)
 
-    async def _follow(self, room: str, look: Callable[[], Awaitable[None]], pause: float) -> None:
+    async def _follow(
+        self,
+        room: str,
+        look: Callable[[], Awaitable[None]],
+        pause: float,
+        patience: Callable[[], float],
+    ) -> None:
         announced = self._feed.changes()
         changed = asyncio.Event()
         changed.set()  # whatever happened between the first look and now
@@ -142,7 +153,7 @@ class Screen:
         try:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), SAFETY_SECONDS)
+                    await asyncio.wait_for(changed.wait(), patience())
                 changed.clear()
                 async with self.guard():
                     await look()

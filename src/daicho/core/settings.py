@@ -240,8 +240,10 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        nested = isinstance(value, Mapping) and isinstance(under, Mapping)
-        merged[key] = _over(under, value) if nested else value
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            merged[key] = _over(under, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from daicho.core.errors import DaichoError, Invalid
-from daicho.tasks.models import Task
+from daicho.tasks.models import COUNTS, Task
 from daicho.tasks.schemas import COUNT_MAX
 
-COUNTS = ("llm_call_count", "tool_call_count", "total_tokens", "compression_count")
 ADD = (
     update(Task)
     .where(

@@ -52,3 +52,5 @@ class Task(Base):
 
 ADDED = frozenset({"process_identity", "heartbeat_at"})
 """The columns that seed 001 does not have: Daicho fills them, callers do not."""
+COUNTS = ("llm_call_count", "tool_call_count", "total_tokens", "compression_count")
+"""The numbers that are only ever added to."""

@@ -1,7 +1,7 @@
 """The operations on tasks: the only place that queries ``tasks``."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,8 +15,8 @@ from daicho.core.model import check_text, unknown_name
 from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query
 from daicho.core.page import LIMIT_MAX, Page, check_limit, keyset
 from daicho.core.types import now, uuid_text
-from daicho.tasks.counting import COUNTS, Addition, add_up
-from daicho.tasks.models import ADDED, Task
+from daicho.tasks.counting import Addition, add_up
+from daicho.tasks.models import ADDED, COUNTS, Task
 from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
 from daicho.tasks.schemas import COUNT_MAX, ENDED, LEADS_TO, TASK, Adopted, Reaped, TaskStatus
 
@@ -159,7 +159,7 @@ class TaskStore(Store[Mode]):
         self,
         session: Session,
         *,
-        status: str | None = None,
+        status: str | Iterable[str] | None = None,
         task_source: str | None = None,
         owner: str | None = None,
         repo: str | None = None,
@@ -174,13 +174,13 @@ class TaskStore(Store[Mode]):
         """Return tasks, newest first.
 
         Args:
-            status, task_source, owner, repo, task_type, task_id, user: only tasks with this value.
+            status: only tasks in this status, or in one of these.
+            task_source, owner, repo, task_type, task_id, user: only tasks with this value.
             since, until: only tasks created at or after, and before, these aware instants.
             limit: tasks a page, at most 1,000.
             cursor: a former page's ``next``.
         """
         wanted = {
-            "status": None if status is None else TaskStatus.of(status).value,
             "task_source": task_source,
             "owner": owner,
             "repo": repo,
@@ -189,6 +189,9 @@ class TaskStore(Store[Mode]):
             "user": user,
         }
         statement = select(Task)
+        if status is not None:
+            statuses = [status] if isinstance(status, str) else status
+            statement = statement.where(Task.status.in_([TaskStatus.of(one).value for one in statuses]))
         for name, value in wanted.items():
             if value is not None:
                 statement = statement.where(getattr(Task, name) == check_text(name, value))
