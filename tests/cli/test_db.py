@@ -14,7 +14,7 @@ def test_the_schema_goes_up_down_and_up_again(empty_url: str) -> None:
     assert f"-> {migrations.HEAD}" in done.stderr
     assert daicho("db", "current", url=empty_url).stdout == f"{migrations.HEAD} (head)\n"
     assert daicho("db", "downgrade", "-1", url=empty_url).returncode == 0
-    assert daicho("db", "current", url=empty_url).stdout == "20251121_01\n"
+    assert daicho("db", "current", url=empty_url).stdout == "20261121_03\n"
     assert daicho("db", "upgrade", "+1", url=empty_url).returncode == 0
     assert daicho("db", "downgrade", "20251121_01", url=empty_url).returncode == 0
     assert daicho("db", "downgrade", "base", url=empty_url).returncode == 0

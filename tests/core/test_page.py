@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daicho import Invalid, Ledger
-from daicho.core.page import decode_number, encode
+from daicho.core.page import check_limit, decode_number, encode
 
 BEGUN = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -44,3 +45,19 @@ def test_no_text_makes_a_cursor_fail_otherwise_than_as_invalid(text: str) -> Non
 @given(st.integers(0, 2**63 - 1))
 def test_a_cursor_of_a_number_gives_it_back(number: int) -> None:
     assert decode_number(encode([number])) == number
+
+
+@pytest.mark.parametrize("limit", ["5", True, None, 5.0, b"5"], ids=repr)
+def test_a_limit_that_is_no_whole_number_is_invalid(ledger: Ledger, limit: object) -> None:
+    message = f"^limit must be a whole number, not {type(limit).__name__}$"
+    with pytest.raises(Invalid, match=message):
+        check_limit(limit)
+    with pytest.raises(Invalid, match=message):
+        ledger.calls.list(limit=limit)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_a_limit_is_1_to_1000(limit: int) -> None:
+    with pytest.raises(Invalid, match=f"^limit is {limit}; 1 to 1000$"):
+        check_limit(limit)
+    assert (check_limit(1), check_limit(1000)) == (1, 1000)

@@ -7,7 +7,9 @@ from sqlalchemy import Column, Integer, MetaData, Table, select
 from sqlalchemy.exc import StatementError
 
 from daicho import Invalid, Ledger
-from daicho.core.types import SNOWFLAKE_MAX, Instant, Snowflake, StringList
+from daicho.calls.models import Call
+from daicho.core.model import check_text
+from daicho.core.types import SNOWFLAKE_MAX, Instant, Snowflake, StringList, utc
 
 TABLE = Table(
     "things",
@@ -40,6 +42,36 @@ def test_an_instant_comes_back_in_utc(ledger: Ledger) -> None:
 def test_an_instant_without_a_zone_is_invalid(ledger: Ledger) -> None:
     with pytest.raises((Invalid, StatementError), match="has no time zone"):
         there_and_back(ledger, at=datetime(2026, 11, 21))  # noqa: DTZ001
+
+
+OUTSIDE = [
+    datetime(1, 1, 1, tzinfo=TOKYO),
+    datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-9))),
+]
+
+
+@pytest.mark.parametrize("at", OUTSIDE, ids=str)
+def test_an_instant_outside_the_years_of_utc_is_invalid(ledger: Ledger, at: datetime) -> None:
+    message = f"{at.isoformat()} is outside the years 1 to 9999".replace("+", r"\+")
+    with pytest.raises(Invalid, match=message):
+        utc(at)
+    with pytest.raises((Invalid, StatementError), match=message):
+        there_and_back(ledger, at=at)
+    with pytest.raises(Invalid, match=message):
+        ledger.calls.start("call-1", "c", started_at=at)
+    assert len(ledger.calls.list()) == 0
+
+
+@pytest.mark.parametrize("value", [5, None, b"text", ["text"], ValueError()], ids=repr)
+def test_what_is_no_text_is_invalid(value: object) -> None:
+    with pytest.raises(Invalid, match=f"^note must be text, not {type(value).__name__}$"):
+        check_text("note", value)
+
+
+def test_a_column_of_text_takes_none_but_no_number() -> None:
+    assert Call.row(handover_summary=None) == {"handover_summary": None}
+    with pytest.raises(Invalid, match="^handover_summary must be text, not int$"):
+        Call.row(handover_summary=5)
 
 
 def test_sqlite_keeps_the_text_that_older_programs_wrote(sqlite_url: str) -> None:

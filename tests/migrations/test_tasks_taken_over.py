@@ -3,13 +3,27 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, Uuid, create_engine, inspect
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Uuid,
+    create_engine,
+    inspect,
+)
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 
 from daicho import Ledger, Outdated, migrations
 from daicho.ledger import open_database
 from tests.migrations.test_migrations import differences
 
+ABOUT = {"task_source": "github", "owner": "o", "repo": "r", "task_type": "issue", "task_id": "42"}
 UUID = "5F0C5D2E-9A55-4F7E-8D65-0D6A3F1B2C3D"
 BEGUN = datetime(2025, 11, 21, 8, 18, 22)  # noqa: DTZ001  (as SQLAlchemy keeps it on SQLite: UTC without saying so)
 
@@ -45,12 +59,14 @@ def seeds_own_table(*, zoned: bool, native: bool) -> Table:
     )
 
 
+def plain_engine(url: str) -> Engine:
+    """An engine without any of Daicho's rules: as another program would open the database."""
+    place = make_url(url)
+    return create_engine(place.set(drivername="postgresql+psycopg") if url.startswith("postgres") else place)
+
+
 def make(url: str, table: Table) -> None:
-    place = (
-        make_url(url).set(drivername="postgresql+psycopg") if url.startswith("postgresql") else make_url(url)
-    )
-    engine = create_engine(place)
-    about = {"task_source": "github", "owner": "o", "repo": "r", "task_type": "issue", "task_id": "42"}
+    engine = plain_engine(url)
     uuid = UUID.lower() if isinstance(table.c.uuid.type, Uuid) else UUID
     with engine.begin() as connection:
         table.create(connection)
@@ -59,7 +75,7 @@ def make(url: str, table: Table) -> None:
         ):
             times = {"created_at": BEGUN, "updated_at": BEGUN, "started_at": BEGUN}
             row = {
-                **about,
+                **ABOUT,
                 **times,
                 **counts,
                 "uuid": uuid[:-1] + str(number),
@@ -72,17 +88,63 @@ def make(url: str, table: Table) -> None:
     engine.dispose()
 
 
+def upgrade(url: str) -> None:
+    database = open_database(url)
+    try:
+        migrations.run(database, "upgrade", "head")
+    finally:
+        database.close()
+
+
+def execute(url: str, *statements: str) -> list[tuple[object, ...]]:
+    """Run statements as another program would; return what the last one finds."""
+    engine = plain_engine(url)
+    with engine.begin() as connection:
+        results = [connection.exec_driver_sql(statement) for statement in statements]
+        found = [tuple(row) for row in results[-1]] if results[-1].returns_rows else []
+    engine.dispose()
+    return found
+
+
+def spelled(url: str, *uuids: str | None, kind: str = "VARCHAR(64)") -> None:
+    """Make the seed's table with uuids in these spellings, and an ``updated_at`` and a ``notes`` besides."""
+    table = seeds_own_table(zoned=False, native=False)
+    counts = ", ".join(f"{column.name} INTEGER" for column in table.c if column.default is not None)
+    values = "'github', 'o', 'r', 'issue', '42', 'running', '2025-11-21 08:18:22', '2025-11-22 00:00:00'"
+    execute(
+        url,
+        f"CREATE TABLE tasks (uuid {kind} PRIMARY KEY, task_source VARCHAR(50), owner VARCHAR(255),"
+        " repo VARCHAR(255), task_type VARCHAR(50), task_id VARCHAR(50), status VARCHAR(20),"
+        " created_at TIMESTAMP, updated_at TIMESTAMP NOT NULL, started_at TIMESTAMP, completed_at TIMESTAMP,"
+        " process_id INTEGER, hostname VARCHAR(255), llm_provider VARCHAR(50), model VARCHAR(100),"
+        f' context_length INTEGER, {counts}, error_message TEXT, "user" VARCHAR(255),'
+        ' "my notes" VARCHAR(7))',
+        *[
+            "INSERT INTO tasks (uuid, task_source, owner, repo, task_type, task_id, status, created_at,"
+            f" updated_at, \"my notes\") VALUES ({'NULL' if uuid is None else repr(uuid)}, {values}, '0042')"
+            for uuid in uuids
+        ],
+    )
+
+
+def contents(url: str) -> list[object]:
+    """All that a database holds of tasks: its tables' columns, and the rows."""
+    engine = plain_engine(url)
+    with engine.connect() as connection:
+        inspector = inspect(connection)
+        tables = sorted(set(inspector.get_table_names()) - {"alembic_version"})
+        shape = [(t, [(c["name"], str(c["type"])) for c in inspector.get_columns(t)]) for t in tables]
+    engine.dispose()
+    return [*shape, *sorted(execute(url, "SELECT * FROM tasks"), key=repr)]
+
+
 @pytest.mark.parametrize("zoned", [True, False], ids=["with zone", "without zone"])
 @pytest.mark.parametrize("native", [True, False], ids=["uuid", "text"])
 def test_the_table_is_taken_over_with_its_rows(empty_url: str, zoned: bool, native: bool) -> None:
-    if native and empty_url.startswith("sqlite"):
-        pytest.skip("SQLite has no UUID of its own: the seed keeps 36 characters")
     make(empty_url, seeds_own_table(zoned=zoned, native=native))
     with Ledger(empty_url) as ledger, pytest.raises(Outdated, match="run: daicho db upgrade"):
         ledger.tasks.list()
-    database = open_database(empty_url)
-    migrations.run(database, "upgrade", "head")
-    database.close()
+    upgrade(empty_url)
     with Ledger(empty_url) as ledger:
         first, second = sorted(ledger.tasks.list(), key=lambda task: task.uuid)
         assert first.uuid == UUID.lower()[:-1] + "0"
@@ -138,3 +200,184 @@ def test_a_table_of_that_name_that_is_not_the_seeds_is_left_alone(empty_url: str
     with database.engine.connect() as connection:
         assert [column["name"] for column in inspect(connection).get_columns("tasks")] == ["uuid", "title"]
     database.close()
+
+
+def test_further_columns_stay_with_their_type_and_data(empty_url: str) -> None:
+    spelled(empty_url, UUID)
+    if empty_url.startswith("sqlite"):
+        execute(
+            empty_url,
+            "ALTER TABLE tasks ADD COLUMN untyped",
+            "ALTER TABLE tasks ADD COLUMN price MONEY NOT NULL DEFAULT '1.50'",
+            "UPDATE tasks SET untyped = x'00ff'",
+        )
+    else:
+        execute(empty_url, "ALTER TABLE tasks ADD COLUMN price NUMERIC(6, 2) NOT NULL DEFAULT '1.50'")
+    kept = '"my notes", updated_at, price' + (", untyped" if empty_url.startswith("sqlite") else "")
+    before = execute(empty_url, f"SELECT {kept} FROM tasks")
+    upgrade(empty_url)
+    assert execute(empty_url, f"SELECT {kept} FROM tasks") == before
+    engine = plain_engine(empty_url)
+    further = {column["name"]: column for column in inspect(engine).get_columns("tasks")}
+    engine.dispose()
+    assert str(further["my notes"]["type"]) == "VARCHAR(7)"
+    assert [further[name]["nullable"] for name in ("my notes", "updated_at", "price")] == [True] * 3
+    with Ledger(empty_url) as ledger:
+        task = ledger.tasks.create(ABOUT)
+    assert ("0042",) in execute(empty_url, 'SELECT "my notes" FROM tasks')
+    assert execute(empty_url, f"SELECT \"my notes\" FROM tasks WHERE uuid = '{task.uuid}'") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        UUID,
+        UUID.lower(),
+        UUID.replace("-", ""),
+        "{" + UUID + "}",
+        f"urn:uuid:{UUID.lower()}",
+        UUID.lower().replace("-", "") + "    ",
+    ],
+)
+@pytest.mark.parametrize("kind", ["VARCHAR(64)", "CHAR(64)", "TEXT"])
+def test_uuids_arrive_in_one_spelling(empty_url: str, spelling: str, kind: str) -> None:
+    spelled(empty_url, spelling, kind=kind)
+    upgrade(empty_url)
+    assert [str(uuid) for (uuid,) in execute(empty_url, "SELECT uuid FROM tasks")] == [UUID.lower()]
+    with Ledger(empty_url) as ledger:
+        assert [task.uuid for task in ledger.tasks.list()] == [UUID.lower()]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "42", None, UUID[:-1], UUID + "0", "+" + UUID.replace("-", "")[1:], "花" * 32]
+)
+def test_what_is_no_uuid_stops_the_migration(empty_url: str, wrong: str | None) -> None:
+    if wrong is None and empty_url.startswith("postgresql"):
+        pytest.skip("PostgreSQL has no NULL in a primary key")
+    spelled(empty_url, UUID, wrong)
+    before = contents(empty_url)
+    with pytest.raises(Outdated, match=r"no UUID \(1\): .*\(o/r 42\); correct or delete them") as caught:
+        upgrade(empty_url)
+    assert repr(str(wrong)) in str(caught.value)
+    assert contents(empty_url) == before
+
+
+def test_of_many_that_are_no_uuid_the_first_few_are_named(empty_url: str) -> None:
+    spelled(empty_url, *[f"task-{number}" for number in range(5)])
+    with pytest.raises(Outdated, match=r"no UUID \(5\): 'task-0' .*'task-1' .*'task-2' \(o/r 42\), …;"):
+        upgrade(empty_url)
+
+
+def test_two_spellings_of_one_uuid_stop_the_migration(empty_url: str) -> None:
+    bare = UUID.lower().replace("-", "")
+    spelled(empty_url, UUID, bare, UUID[:-1] + "0")
+    before = contents(empty_url)
+    with pytest.raises(Outdated, match=rf"\(1\): {UUID} = {bare}; keep one row of each"):
+        upgrade(empty_url)
+    assert contents(empty_url) == before
+    execute(empty_url, f"DELETE FROM tasks WHERE uuid = '{bare}'")
+    upgrade(empty_url)
+    with Ledger(empty_url) as ledger:
+        assert sorted(task.uuid[-1] for task in ledger.tasks.list()) == ["0", "d"]
+
+
+@pytest.mark.parametrize("name", ["heartbeat_at", "process_identity"])
+def test_a_column_that_daicho_will_add_is_said_before_anything_changes(empty_url: str, name: str) -> None:
+    spelled(empty_url, UUID)
+    execute(empty_url, f"ALTER TABLE tasks ADD COLUMN {name} TEXT")
+    before = contents(empty_url)
+    with pytest.raises(Outdated, match=f"columns of its own named {name}.*rename them"):
+        upgrade(empty_url)
+    assert contents(empty_url) == before
+
+
+REFERENCING = "CREATE TABLE remarks (id INTEGER PRIMARY KEY, task VARCHAR(64) {}, text TEXT)"
+
+
+@pytest.mark.parametrize(
+    "reference", ["REFERENCES tasks (uuid) ON DELETE CASCADE", "REFERENCES Tasks", "REFERENCES tasks (UUID)"]
+)
+def test_a_table_that_references_tasks_does_so_afterwards(sqlite_url: str, reference: str) -> None:
+    spelled(sqlite_url, UUID, UUID[:-1] + "0")
+    execute(
+        sqlite_url,
+        REFERENCING.format(reference),
+        f"INSERT INTO remarks VALUES (1, '{UUID}', 'a'), (2, '{UUID[:-1]}0', 'b'), (3, NULL, 'c')",
+        "CREATE VIEW shown AS SELECT uuid, text FROM tasks JOIN remarks ON task = uuid",
+    )
+    upgrade(sqlite_url)
+    lower = UUID.lower()
+    assert execute(sqlite_url, "SELECT task FROM remarks") == [(lower,), (lower[:-1] + "0",), (None,)]
+    assert sorted(execute(sqlite_url, "SELECT uuid, text FROM shown")) == [
+        (lower[:-1] + "0", "b"),
+        (lower, "a"),
+    ]
+    with Ledger(sqlite_url) as ledger:
+        ledger.tasks.list()
+        with (
+            pytest.raises(IntegrityError, match="FOREIGN KEY"),
+            ledger.database.engine.begin() as connection,
+        ):
+            connection.exec_driver_sql("INSERT INTO remarks VALUES (4, 'nowhere', 'd')")
+        if "CASCADE" in reference:
+            ledger.tasks.delete(UUID)
+            assert execute(sqlite_url, "SELECT id FROM remarks") == [(2,), (3,)]
+
+
+def test_a_tasks_own_parent_is_kept_and_spelled_alike(sqlite_url: str) -> None:
+    spelled(sqlite_url, UUID, UUID[:-1] + "0")
+    execute(
+        sqlite_url,
+        "ALTER TABLE tasks ADD COLUMN parent VARCHAR(36) REFERENCES tasks (uuid)",
+        f"UPDATE tasks SET parent = '{UUID}' WHERE uuid <> '{UUID}'",
+    )
+    upgrade(sqlite_url)
+    assert sorted(execute(sqlite_url, "SELECT uuid, parent FROM tasks")) == [
+        (UUID.lower()[:-1] + "0", UUID.lower()),
+        (UUID.lower(), None),
+    ]
+
+
+def test_rows_that_reference_no_task_are_named(sqlite_url: str) -> None:
+    spelled(sqlite_url, UUID)
+    execute(
+        sqlite_url,
+        REFERENCING.format("REFERENCES tasks (uuid)"),
+        f"INSERT INTO remarks VALUES (1, '{UUID}', 'a'), (7, 'nowhere', 'b')",
+    )
+    before = contents(sqlite_url)
+    with pytest.raises(Outdated, match=r"do not exist \(1\): remarks \(row 7\); delete these rows"):
+        upgrade(sqlite_url)
+    assert contents(sqlite_url) == before
+
+
+def test_a_reference_to_something_else_of_a_task_is_said(sqlite_url: str) -> None:
+    spelled(sqlite_url, UUID)
+    execute(
+        sqlite_url,
+        "CREATE UNIQUE INDEX of_task_id ON tasks (task_id)",
+        REFERENCING.format("REFERENCES tasks (task_id)"),
+    )
+    before = contents(sqlite_url)
+    with pytest.raises(Outdated, match=r"reference tasks .*: remarks \(task\); drop these foreign keys"):
+        upgrade(sqlite_url)
+    assert contents(sqlite_url) == before
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["uuid", "text"])
+def test_on_postgresql_a_reference_stays_where_its_type_does(new_postgres, native: bool) -> None:  # type: ignore[no-untyped-def]
+    url = new_postgres(migrated=False)
+    make(url, seeds_own_table(zoned=True, native=native))
+    kind = "UUID" if native else "VARCHAR(36)"
+    execute(url, f"CREATE TABLE remarks (task {kind} REFERENCES tasks (uuid))")
+    before = contents(url)
+    if native:
+        upgrade(url)
+        assert execute(
+            url,
+            "SELECT confrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND conrelid = 'remarks'::regclass",
+        ) == [("tasks",)]
+        return
+    with pytest.raises(Outdated, match=r"reference tasks .*: remarks \(task\); drop these foreign keys"):
+        upgrade(url)
+    assert contents(url) == before

@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,53 @@ def test_a_torn_message_is_cut_and_the_next_one_takes_its_number(tmp_path: Path)
     assert contents(again) == ["m1", "m2", "new"]
 
 
+def test_what_another_program_left_is_carried_on_and_kept(tmp_path: Path) -> None:
+    """Gaps, lines without a number, fields of its own, and a current context of another making."""
+    (tmp_path / "messages.jsonl").write_text(
+        '{"seq": 3, "role": "user", "content": "a", "timestamp": 1732180000.5, "name": "emma"}\n'
+        '{"role": "user", "content": "no number"}\n'
+        '{"seq": 1732180000000, "role": "assistant", "content": null, "tool_calls": [{"id": "c1"}]}\n'
+    )
+    foreign = b'{"role": "user", "content": "only here"}\n'
+    (tmp_path / "current.jsonl").write_bytes(foreign)
+    conversation = Conversation(tmp_path)
+    assert (tmp_path / "current.jsonl.former").read_bytes() == foreign
+    assert lines(tmp_path, "current.jsonl") == [
+        {"role": "user", "content": "a", "name": "emma"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1"}]},
+    ]
+    assert conversation.messages.add_message("user", "on").seq == 1_732_180_000_001
+    conversation.summaries.add_summary(1, 1_732_180_000_000, "all of it")
+    assert contents(conversation) == ["all of it", "on"]
+    conversation.close()
+    again = Conversation(tmp_path)
+    assert again.torn == []  # gaps are no reason to make it anew
+    assert contents(again) == ["all of it", "on"]
+
+
+def test_a_full_disk_costs_no_message_and_no_summary(tmp_path: Path) -> None:
+    """current.jsonl cannot be written: what follows from the others waits, and is told all the same."""
+    conversation = Conversation(tmp_path)
+    talk(conversation, 4)
+    child = os.fork()
+    if child == 0:  # the limit on files' sizes stays this process's for good
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        current = tmp_path / "current.jsonl"
+        code = 1
+        try:  # room for messages, none for the context
+            current.write_bytes(current.read_bytes().ljust(3000, b" "))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2990, 2990))
+            conversation.messages.add_message("user", "m5")
+            conversation.messages.add_message("user", "m6")
+            conversation.summaries.add_summary(1, 2, "s")
+            code = 0 if contents(conversation) == ["s", "m3", "m4", "m5", "m6"] else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    conversation.close()
+    assert contents(Conversation(tmp_path)) == ["s", "m3", "m4", "m5", "m6"]
+
+
 def test_many_threads_number_their_messages_without_a_gap(tmp_path: Path) -> None:
     conversation = Conversation(tmp_path)
 
@@ -186,7 +235,15 @@ def test_an_append_writes_as_much_at_the_100_000th_message_as_at_the_first(tmp_p
     ("act", "reason"),
     [
         (lambda c: c.messages.add_message("robot", "x"), "unknown role 'robot'; known: system"),
-        (lambda c: c.messages.add_message("user", "x", tokens=-1), "tokens: -1 is negative"),
+        (
+            lambda c: c.messages.add_message("user", "x", tokens=-1),
+            "tokens must be a whole number, 0 or more, not -1",
+        ),
+        (lambda c: c.messages.add_message("user", "x", tokens=1.5), "not 1.5"),
+        (lambda c: c.messages.add_message("user", "x", tool_name=7), "tool_name"),
+        (lambda c: c.tools.add_tool_call("t", error={"code": 404}), "error"),
+        (lambda c: c.tools.add_tool_call("t", duration_ms="fast"), "duration_ms"),
+        (lambda c: c.tools.add_tool_call(None), "tool"),
         (lambda c: c.messages.add_message("user", "\ud800"), "half a character"),
         (lambda c: c.tools.add_tool_call("t", status="maybe"), "'success' or 'error', not 'maybe'"),
         (lambda c: c.tools.add_tool_call("t", {1, 2}), "not JSON"),

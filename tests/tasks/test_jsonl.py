@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ def line(seq: int, content: object = "x") -> bytes:
 
 def seqs(lines: jsonl.Lines[Message]) -> list[int | None]:
     return [one.record.seq if one.record else None for one in lines.items]
+
+
+def opened(path: Path) -> JsonLines[Message]:
+    return JsonLines(path, Message, "seq")
 
 
 def write(path: Path, count: int) -> Path:
@@ -124,12 +129,12 @@ def test_a_file_cut_anywhere_keeps_every_whole_line(
     path.write_bytes(whole[:at])
     kept = whole[:at].count(b"\n")
     complete = whole[:at].endswith(b"}")  # only its newline is missing
-    file = JsonLines(path)
+    file = opened(path)
     assert [one.seq for one in jsonl.records(path, Message)] == list(range(1, kept + complete + 1))
     assert bool(file.torn) == (not complete and not whole[:at].endswith(b"\n") and at > 0)
-    file.append({"seq": 9, "role": "user"})
+    assert file.append({"role": "user"}).seq == kept + complete + 1
     file.close()
-    assert list(jsonl.records(path, Message))[-1].seq == 9
+    assert list(jsonl.records(path, Message))[-1].seq == kept + complete + 1
     assert not jsonl.is_torn(path)
 
 
@@ -137,12 +142,12 @@ def test_a_torn_line_is_cut_reported_and_kept_aside(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_bytes(line(1) + b'{"seq": 2, "ro')
     assert jsonl.is_torn(path)
-    file = JsonLines(path)
+    file = opened(path)
     assert file.torn == b'{"seq": 2, "ro'
     assert "a torn last line of 14 bytes was cut" in file.told[0].en
     assert path.read_bytes() == line(1)
     assert (tmp_path / "m.jsonl.torn").read_bytes() == b'{"seq": 2, "ro\n'
-    assert JsonLines(path).told == []
+    assert opened(path).told == []
 
 
 def test_lines_that_power_loss_has_filled_with_nothing_are_cut(tmp_path: Path) -> None:
@@ -154,17 +159,15 @@ def test_lines_that_power_loss_has_filled_with_nothing_are_cut(tmp_path: Path) -
 
 def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
-    file = JsonLines(path)
-    file.append({"seq": 1, "role": "user"})
+    file = opened(path)
+    file.append({"role": "user"})
     size = path.stat().st_size
     child = os.fork()
     if child == 0:  # the limit on files' sizes stays this process's for good
-        import signal
-
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, size + 10))
         try:
-            file.append({"seq": 2, "role": "user", "content": "x" * 1000})
+            file.append({"role": "user", "content": "x" * 1000})
         except Unavailable:
             os._exit(0 if path.stat().st_size == size else 2)
         os._exit(1)
@@ -178,18 +181,99 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path: Pa
     ids=lambda content: type(content).__name__,
 )
 def test_what_json_cannot_hold_is_invalid_and_not_written(tmp_path: Path, content: object) -> None:
-    file = JsonLines(tmp_path / "m.jsonl")
+    file = opened(tmp_path / "m.jsonl")
     with pytest.raises(Invalid):
-        file.append({"content": content})
+        file.append({"role": "user", "content": content})
     assert (tmp_path / "m.jsonl").read_bytes() == b""
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"role": 7}, {}, {"role": "user", "tokens": "many"}, {"role": "user", "tool_name": ["x"]}],
+    ids=str,
+)
+def test_a_line_that_its_readers_could_not_read_is_invalid(tmp_path: Path, fields: dict[str, object]) -> None:
+    file = opened(tmp_path / "m.jsonl")
+    with pytest.raises(Invalid, match=r"m\.jsonl: "):
+        file.append(fields)
+    assert (tmp_path / "m.jsonl").read_bytes() == b""
+    assert file.append({"role": "user"}).seq == 1
+
+
+def test_what_is_nested_deeper_than_readers_go_is_invalid(tmp_path: Path) -> None:
+    nested: list[object] = []
+    for _ in range(300):
+        nested = [nested]
+    file = opened(tmp_path / "m.jsonl")
+    with pytest.raises(Invalid):
+        file.append({"role": "user", "content": nested})
+    assert (tmp_path / "m.jsonl").read_bytes() == b""
+
+
+def test_numbers_go_on_behind_lines_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(line(7) + b'{"role": "user"}\nrubbish\n')
+    assert opened(path).append({"role": "user"}).seq == 10
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(jsonl.BOM + line(1))
+    assert opened(path).append({"role": "user"}).seq == 2
+
+
+def test_an_append_that_is_interrupted_is_there_or_not_but_never_by_half(tmp_path: Path) -> None:
+    """What Ctrl+C and timeouts do to an agent that goes on afterwards."""
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    path = tmp_path / "m.jsonl"
+    file = opened(path)
+    former = signal.signal(signal.SIGALRM, interrupt)
+    acknowledged = []
+    try:
+        for number in range(600):
+            signal.setitimer(signal.ITIMER_REAL, 0.000001 + number % 40 * 0.00002)
+            try:
+                for _ in range(50):
+                    acknowledged += [file.append({"role": "user", "content": "日本語" * 200}).seq]
+            except (Interrupted, Unavailable, Invalid):
+                pass
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    except Interrupted:
+        pass
+    finally:
+        signal.signal(signal.SIGALRM, former)
+    seqs_there = [one.seq for one in jsonl.records(path, Message)]
+    assert seqs_there == list(range(1, len(seqs_there) + 1))
+    assert set(acknowledged) <= set(seqs_there)
+    assert len(set(acknowledged)) == len(acknowledged)
+
+
+@pytest.mark.parametrize("name", ["folder", "loop"])
+def test_what_the_system_refuses_is_said(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
+    with pytest.raises(Unavailable, match=name):
+        opened(path)
+    with pytest.raises(Unavailable, match=name):
+        jsonl.read(path, Message)
+
+
 def test_a_closed_file_takes_no_more(tmp_path: Path) -> None:
-    file = JsonLines(tmp_path / "m.jsonl")
+    file = opened(tmp_path / "m.jsonl")
     file.close()
     file.close()
     with pytest.raises(Conflict, match="nobody works on this task any more"):
-        file.append({})
+        file.append({"role": "user"})
 
 
 def test_replacing_is_all_or_nothing(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
+
+import pytest
 
 from daicho import Ledger, TaskContextManager
 from daicho.tasks.files import TaskFiles, place_of
@@ -190,7 +193,7 @@ def test_a_folder_that_was_left_behind_follows_the_ledger(
     ledger.tasks.complete(context.uuid)
     (finding,) = mended(ledger, files)
     assert finding.uuid == context.uuid
-    assert finding.problem.en == "is completed, but its folder is in running"
+    assert finding.problem.en == "is completed, but its folder is in paused"
     assert finding.remedy is not None
     assert finding.remedy.en == "move it to completed"
     assert files.folder(context.uuid) == files.base_dir / "completed" / context.uuid
@@ -206,6 +209,56 @@ def test_a_task_that_is_being_worked_on_is_left_alone(ledger: Ledger, files: Tas
     assert problems(ledger, files) == []
 
 
+@pytest.mark.parametrize("move", ["stop", "pause", "delete"])
+def test_an_agent_that_has_not_heard_yet_is_left_alone(
+    ledger: Ledger, files: TaskFiles, work: Work, move: str
+) -> None:
+    context = work()
+    {
+        "stop": ledger.tasks.stop,
+        "pause": lambda uuid: ledger.tasks.update_status(uuid, "paused"),
+        "delete": ledger.tasks.delete,
+    }[move](context.uuid)
+    with (files.base_dir / "running" / context.uuid / "messages.jsonl").open("ab") as file:
+        file.write(b'{"seq": 1, "ro')  # a line in flight
+    assert problems(ledger, files) == []
+    assert files.folder(context.uuid) == files.base_dir / "running" / context.uuid
+
+
+def test_a_program_that_holds_no_folder_is_left_alone_too(ledger: Ledger, files: TaskFiles) -> None:
+    """As the seed's own agents work: a row with their process, and files that they append to."""
+    row = {**ABOUT, "process_id": os.getpid(), "hostname": socket.gethostname()}
+    task = ledger.tasks.create(row)
+    folder = files.make(task.uuid)
+    (folder / "messages.jsonl").write_bytes(b'{"seq": 1, "ro')
+    ledger.tasks.stop(task.uuid)
+    assert problems(ledger, files) == []
+    ledger.tasks.update(task.uuid, {"process_id": 2**22 + 1})
+    assert problems(ledger, files)
+
+
+def test_an_empty_folder_without_a_record_is_removed(ledger: Ledger, files: TaskFiles) -> None:
+    uuid = str(uuid4())
+    (files.make(uuid) / "messages.jsonl").touch()
+    (finding,) = mended(ledger, files)
+    assert finding.remedy is not None
+    assert finding.remedy.en == "remove its folder: there is nothing in it"
+    assert files.folder(uuid) is None
+    assert problems(ledger, files) == []
+
+
+def test_a_task_whose_deletion_was_broken_off_can_be_taken_up_again(
+    ledger: Ledger, files: TaskFiles, work: Work
+) -> None:
+    first = work()
+    first.get_message_store().add_message("user", "kept")
+    first.complete()
+    files.set_aside(first.uuid)
+    again = work(first.uuid, is_resumed=True)
+    assert again.get_message_store().last_seq == 1
+    assert problems(ledger, files) == []
+
+
 def test_torn_lines_and_half_written_files_are_put_right(
     ledger: Ledger, files: TaskFiles, work: Work
 ) -> None:
@@ -217,7 +270,7 @@ def test_torn_lines_and_half_written_files_are_put_right(
         file.write(b'{"seq": 1, "to')
     (context.folder / "current.jsonl.tmp").write_bytes(b"half")
     found = [finding.problem.en for finding in mended(ledger, files)]
-    assert found[0] == "torn last line: tools.jsonl"
+    assert found[0] == "unfinished last line: tools.jsonl"
     assert found[1].startswith("half-written: ")
     assert problems(ledger, files) == []
     assert (context.folder / "tools.jsonl").read_bytes() == b""

@@ -150,7 +150,8 @@ def test_two_processes_do_not_work_on_a_task(work: Work, ledger: Ledger) -> None
     ).replace("'ABOUT'", repr(ABOUT))
     url = ledger.database.url.render_as_string(hide_password=False)
     done = subprocess.run([sys.executable, "-c", code, url, context.uuid], capture_output=True, text=True)
-    assert f"is being worked on by process {os.getpid()}" in done.stderr
+    assert "is being worked on by another process" in done.stderr
+    assert context.heartbeat() is True
 
 
 def test_a_task_is_about_one_thing(work: Work, ledger: Ledger) -> None:
@@ -279,19 +280,162 @@ def test_the_environment_goes_before_the_configuration(
         assert ledger.tasks.get_by_uuid(uuid) is not None
 
 
-def test_a_folder_that_cannot_be_made_fails_the_task_and_says_why(
+def test_a_folder_that_cannot_be_made_leaves_the_ledger_as_it_was(
     work: Work, ledger: Ledger, base_dir: Path
 ) -> None:
+    done = ledger.tasks.create({**ABOUT, "status": "completed"})
     base_dir.write_text("a file in the way")
     uuid = str(uuid4())
     with pytest.raises(Unavailable, match="contexts"):
         work(uuid)
-    task = ledger.tasks.get_by_uuid(uuid)
+    with pytest.raises(Unavailable, match="contexts"):
+        work(done.uuid, is_resumed=True)
+    assert ledger.tasks.get_by_uuid(uuid) is None
+    assert ledger.tasks.get_by_uuid(done.uuid).status == "completed"  # type: ignore[union-attr]
+    base_dir.unlink()
+    assert work(uuid).get_message_store().add_message("user", "now").seq == 1
+
+
+def test_a_claim_that_is_refused_leaves_no_folder(work: Work, ledger: Ledger, base_dir: Path) -> None:
+    done = ledger.tasks.create({**ABOUT, "status": "completed"})
+    with pytest.raises(Conflict, match="resume it"):
+        work(done.uuid)
+    assert place(base_dir, done.uuid) == []
+
+
+def test_an_agent_that_changes_its_working_folder_goes_on(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkout").mkdir()
+    uuid = str(uuid4())
+    relative = "sqlite:///ledger.db" if url.startswith("sqlite") else url
+    with Ledger(relative) as ledger, TaskContextManager(ABOUT, uuid, {}, ledger=ledger) as context:
+        context.get_message_store().add_message("user", "one")
+        monkeypatch.chdir(tmp_path / "checkout")
+        context.get_message_store().add_message("user", "two")
+        context.get_summary_store().add_summary(1, 1, "s")
+        assert [message.content for message in context.get_message_store().current()] == ["s", "two"]
+        with Ledger(
+            relative if relative != "sqlite:///ledger.db" else f"sqlite:///{tmp_path}/ledger.db"
+        ) as same:
+            assert same.tasks.get_by_uuid(uuid) is not None
+    assert place(tmp_path / "contexts", uuid) == ["completed"]
+
+
+def test_closing_an_unfinished_task_pauses_it(work: Work, ledger: Ledger, base_dir: Path) -> None:
+    context = work()
+    context.close()
+    context.close()
+    assert ledger.tasks.get_by_uuid(context.uuid).status == "paused"  # type: ignore[union-attr]
+    assert place(base_dir, context.uuid) == ["paused"]
+
+
+def test_a_task_that_someone_paused_meanwhile_is_not_completed(
+    work: Work, ledger: Ledger, base_dir: Path
+) -> None:
+    with work() as context:
+        ledger.tasks.update_status(context.uuid, "paused")
+        assert context.heartbeat() is False  # the agent hears of it and leaves
+    assert ledger.tasks.get_by_uuid(context.uuid).status == "paused"  # type: ignore[union-attr]
+    assert place(base_dir, context.uuid) == ["paused"]
+
+
+def test_going_on_after_a_pause_is_not_taken_for_being_stopped(work: Work) -> None:
+    context = work()
+    context.pause()
+    assert context.heartbeat() is True  # of a period that is over
+    assert context.update_status("running") is True
+    assert context.heartbeat() is True
+
+
+def test_what_cannot_be_stored_of_an_exception_does_not_hide_it(work: Work, ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="bad"), work() as context:
+        raise ValueError("bad \x00 \ud800" + "x" * 100_000)
+    task = ledger.tasks.get_by_uuid(context.uuid)
     assert task is not None
     assert task.status == "failed"
-    assert "contexts" in (task.error_message or "")
-    base_dir.unlink()
-    assert work(uuid, is_resumed=True).get_message_store().add_message("user", "now").seq == 1
+    assert (task.error_message or "").startswith("ValueError: bad � ?xxx")
+    assert len(task.error_message or "") == 10_000
+
+
+def test_a_ledger_that_has_gone_does_not_hide_the_exception(
+    url: str, base_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(url)
+    config = Settings(context_storage={"base_dir": base_dir})
+    context = TaskContextManager(ABOUT, str(uuid4()), config, ledger=ledger)
+    with pytest.raises(ValueError, match="the cause"), context:
+        ledger.close()
+        raise ValueError("the cause")
+    assert "its end could not be recorded" in caplog.text
+
+
+def test_a_forked_child_does_not_end_its_parents_task(work: Work, ledger: Ledger) -> None:
+    context = work()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with context:  # as a library that forks in the middle of the work would leave it
+                try:
+                    context.get_message_store()
+                except Conflict:
+                    code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert ledger.tasks.get_by_uuid(context.uuid).status == "running"  # type: ignore[union-attr]
+    assert context.get_message_store().add_message("user", "still here").seq == 1
+
+
+AGENTS = """
+import sys, time
+from pathlib import Path
+from daicho import Conflict, Ledger, Settings, TaskContextManager
+url, base, uuid, number = sys.argv[1:]
+config = Settings(context_storage={"base_dir": base})
+with Ledger(url) as ledger:
+    ledger.tasks.list()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        with TaskContextManager(ABOUT, uuid, config, is_resumed=True, ledger=ledger) as context:
+            for n in range(20):
+                context.get_message_store().add_message("assistant", f"{number}-{n}")
+            print("worked", flush=True)
+            sys.stdin.readline()
+    except Conflict:
+        print("refused", flush=True)
+"""
+
+
+def test_of_sibling_processes_that_take_a_task_up_together_one_gets_it(
+    url: str, ledger: Ledger, base_dir: Path
+) -> None:
+    uuid = ledger.tasks.create({**ABOUT, "status": "pending"}).uuid
+    code = AGENTS.replace("ABOUT", repr(ABOUT))
+    siblings = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, url, str(base_dir), uuid, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for agent in siblings:
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == "ready\n"
+    for agent in siblings:
+        assert agent.stdin is not None
+        agent.stdin.write("go\n")
+        agent.stdin.flush()
+    said = [agent.stdout.readline() for agent in siblings if agent.stdout is not None]
+    assert sorted(said) == ["refused\n"] * 3 + ["worked\n"]
+    for agent in siblings:
+        agent.communicate("end\n", timeout=60)
+    seqs = [line.record.seq for line in TaskFiles(base_dir).messages(uuid).items if line.record]
+    assert seqs == list(range(1, 21))
 
 
 def test_no_file_stays_open(work: Work) -> None:

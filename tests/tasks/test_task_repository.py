@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from daicho import Conflict, Invalid, Ledger, NotFound
+from daicho.tasks.process import identity
 from daicho.tasks.schemas import TaskStatus
 from tests.faces import Faces
 from tests.tasks.conftest import ABOUT
@@ -379,11 +380,79 @@ def test_a_process_number_that_another_process_has_now_is_not_taken_for_it(ledge
 
 def test_a_row_of_an_older_program_counts_as_reused_if_the_process_began_after_it(ledger: Ledger) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=400)
-    ledger.tasks.create(own(created_at=long_ago, started_at=long_ago))
-    assert ledger.tasks.reap() == []  # it has an identity: only that counts
+    row = own(created_at=long_ago, started_at=long_ago)
+    made = ledger.tasks.create(row)
+    ledger.tasks.adopt([{**row, "uuid": str(uuid4()), "status": "running"}])
+    recent = ledger.tasks.create(own())
     with ledger.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE tasks SET process_identity = NULL")
-    assert len(ledger.tasks.reap()) == 1
+    reaped = ledger.tasks.reap()
+    assert len(reaped) == 2
+    assert made.uuid in {one.task.uuid for one in reaped}
+    assert all("another one has the number now" in one.reason.en for one in reaped)
+    assert ledger.tasks.get_by_uuid(recent.uuid).status == "running"  # type: ignore[union-attr]
+
+
+def test_processes_that_start_together_are_told_apart() -> None:
+    starts = [multiprocessing.get_context("spawn").Process() for _ in range(2)]
+    numbers = []
+    for process in starts:
+        process.start()
+        assert process.pid is not None
+        numbers.append(identity(process.pid))
+    assert all(
+        number is None or f"/{process.pid}/" in number
+        for number, process in zip(numbers, starts, strict=True)
+    )
+    for process in starts:
+        process.join()
+    mine = identity(os.getpid())
+    assert mine is not None
+    assert f"/{os.getpid()}/" in mine
+
+
+def test_a_number_that_nobody_has_here_may_be_a_containers_whose_heart_beats(ledger: Ledger) -> None:
+    uuid = ledger.tasks.create({**ABOUT, "process_id": gone_pid(), "hostname": socket.gethostname()}).uuid
+    ledger.tasks.heartbeat(uuid)
+    assert ledger.tasks.reap() == []
+    assert len(ledger.tasks.reap(stale_after=timedelta(microseconds=1))) == 1
+
+
+def test_the_word_of_a_former_holder_does_not_count(face: Faces) -> None:
+    mine = {**own(), "uuid": str(uuid4())}
+    first = face.tasks.claim(mine)
+    assert face.tasks.heartbeat(mine["uuid"], claim=first.claim) == "running"
+    face.tasks.stop(mine["uuid"])
+    second = face.tasks.claim({**mine, "process_id": 1, "hostname": "another-host"}, resume=True)
+    assert second.claim != first.claim
+    assert face.tasks.heartbeat(mine["uuid"], claim=first.claim) is None
+    for status in ("completed", "paused", "running"):
+        with pytest.raises(Conflict, match="in the hands of another process"):
+            face.tasks.update_status(mine["uuid"], status, claim=first.claim)
+    assert face.tasks.update_status(mine["uuid"], "completed", claim=second.claim) is True
+
+
+def test_a_task_that_goes_on_after_a_long_pause_is_not_reaped_for_it(ledger: Ledger) -> None:
+    task = ledger.tasks.claim({**ABOUT, "uuid": str(uuid4()), "process_id": 7, "hostname": "another-host"})
+    ledger.tasks.update_status(task.uuid, "paused")
+    with ledger.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE tasks SET heartbeat_at = '2020-01-01 00:00:00'")
+    ledger.tasks.update_status(task.uuid, "running")
+    assert ledger.tasks.reap() == []
+
+
+@pytest.mark.parametrize("number", [1.5, "3", None, True])
+def test_a_statistic_that_is_no_whole_number_is_invalid(memory: Ledger, number: Any) -> None:
+    task = memory.tasks.create(ABOUT)
+    with pytest.raises(Invalid, match="total_tokens"):
+        memory.tasks.update_statistics(task.uuid, tokens=number)
+
+
+def test_the_end_of_an_ended_task_stays_known(memory: Ledger) -> None:
+    task = memory.tasks.create(ABOUT)
+    memory.tasks.complete(task.uuid)
+    with pytest.raises(Invalid, match="completed_at cannot be empty"):
+        memory.tasks.update(task.uuid, {"completed_at": None})
 
 
 def test_a_live_process_is_not_reaped_however_old_its_heartbeat(ledger: Ledger) -> None:

@@ -5,29 +5,18 @@ Reading stands here; recording in ``commands_record``, files in ``commands_files
 
 import asyncio
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from daicho.calls import commands_files, commands_record, shown
-from daicho.calls.export import Chosen, pages, transcript, write_json
+from daicho.calls.export import Chosen, transcript, write_json
 from daicho.calls.following import follow
-from daicho.calls.options import (
-    CallId,
-    Client,
-    Cursor,
-    Json,
-    Limit,
-    Live,
-    Since,
-    State,
-    Transferred,
-    Until,
-    terminal_of,
-)
+from daicho.calls.options import CallId, Client, Live, State, Transferred, terminal_of
 from daicho.calls.schemas import CallOut, HitOut, LogOut
 from daicho.core.language import say
-from daicho.core.page import LIMIT_MAX
+from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, note_more, pages
 from daicho.core.terminal import note, put, put_json
 
 app = typer.Typer(
@@ -45,7 +34,7 @@ def list_(
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
-    every: Annotated[bool, typer.Option("--all", help=say("Without a limit.", "すべて。"))] = False,
+    every: Every = False,
     cursor: Cursor = None,
     json: Json = False,
 ) -> None:
@@ -55,14 +44,14 @@ def list_(
     table = shown.call_table()
     with terminal_of(context).open() as ledger:
         following: str | None = None
-        for page in pages(ledger.calls, chosen, None if every else limit, cursor):
+        for page in pages(partial(ledger.calls.list, **chosen), None if every else limit, cursor):
             following = page.next
             if json:
                 for call in page.items:
                     put_json(CallOut.model_validate(call))
             else:
                 table.add(map(shown.call_row, page.items))
-    _note_more(following)
+    note_more(following)
 
 
 @app.command(help=say("Show a call and its transcript.", "通話とその会話を表示する。"))
@@ -135,23 +124,15 @@ def search(
 ) -> None:
     table = shown.hit_table()
     with terminal_of(context).open() as ledger:
-        left = limit
-        while True:
-            page = ledger.calls.search(text, client_id=client, limit=min(left, LIMIT_MAX), cursor=cursor)
+        following: str | None = None
+        for page in pages(partial(ledger.calls.search, text, client_id=client), limit, cursor):
+            following = page.next
             if json:
                 for hit in page.items:
                     put_json(HitOut.model_validate(hit, from_attributes=True))
             else:
                 table.add(map(shown.hit_row, page.items))
-            left, cursor = left - len(page), page.next
-            if cursor is None or left <= 0:
-                break
-    _note_more(cursor)
-
-
-def _note_more(cursor: str | None) -> None:
-    if cursor is not None:
-        note(say(f"more: --cursor {cursor}", f"続き: --cursor {cursor}"))
+    note_more(following)
 
 
 app.add_typer(commands_files.app)

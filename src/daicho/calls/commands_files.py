@@ -4,21 +4,20 @@ from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from daicho.calls.exchange import import_file
 from daicho.calls.export import Chosen, CsvWriter, ordered, write_json
-from daicho.calls.options import Client, Live, Since, State, Transferred, Until, checked_client, terminal_of
+from daicho.calls.options import Client, Live, State, Transferred, checked_client, terminal_of
 from daicho.calls.schemas import Imported
 from daicho.core.errors import DaichoError
 from daicho.core.language import Text, say
-from daicho.core.terminal import destination, note, printable, progress, put, source
+from daicho.core.options import Rejects, Since, Until
+from daicho.core.terminal import destination, progress, put, source
 
 app = typer.Typer()
-
-BAD_LINES_SHOWN = 20
 
 
 class Format(StrEnum):
@@ -26,33 +25,6 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
-
-
-class BadLines:
-    """Reports the lines of files that cannot be read: the first ones one by one, the others by number.
-
-    Args:
-        log: takes every one of them, if given.
-    """
-
-    def __init__(self, log: TextIO | None) -> None:
-        self.count = 0
-        self._log = log
-
-    def report(self, file: str | None, number: int, error: DaichoError) -> None:
-        """Report a line; ``file`` is None where there is but one."""
-        self.count += 1
-        where = say(f"line {number}", f"{number} 行目")
-        line = printable(f"{file}: {where}: {error}" if file else f"{where}: {error}")
-        if self._log is not None:
-            self._log.write(line + "\n")
-        if self.count <= BAD_LINES_SHOWN:
-            note(line)
-
-    def end(self) -> None:
-        """Say how many there were that nothing was said of."""
-        if (more := self.count - BAD_LINES_SHOWN) > 0:
-            note(say(f"and {more:,} more", f"ほか {more:,} 行"))
 
 
 @app.command(
@@ -91,7 +63,7 @@ def import_(
     with ExitStack() as open_now:
         opened = [(name, *open_now.enter_context(source(name))) for name in files]
         log = open_now.enter_context(destination(errors)) if errors else None
-        bad = BadLines(log)
+        bad = Rejects(log)
         ledger = open_now.enter_context(terminal_of(context).open())
         for name, file, size in opened:
             with progress(name, size, in_bytes=True) as advance:
@@ -99,7 +71,7 @@ def import_(
                     ledger.calls,
                     file,
                     client_id=client,
-                    bad_line=partial(bad.report, name if len(files) > 1 else None),
+                    bad_line=partial(_report, bad, name if len(files) > 1 else None),
                     advance=advance,
                 )
         bad.end()
@@ -178,6 +150,12 @@ def export(
             advance(1)
     if output is not None and str(output) != "-":
         put(str(_written(calls_written, lines_written)))
+
+
+def _report(bad: Rejects, file: str | None, number: int, error: DaichoError) -> None:
+    """Report a line that cannot be read; ``file`` is None where there is but one."""
+    where = say(f"line {number}", f"{number} 行目")
+    bad.report(f"{file}: {where}: {error}" if file else f"{where}: {error}")
 
 
 def _format_of(output: Path | None) -> Format:

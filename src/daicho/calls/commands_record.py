@@ -6,6 +6,7 @@ import typer
 
 from daicho.calls.options import CallId, terminal_of
 from daicho.core.language import say
+from daicho.core.options import Yes
 from daicho.core.terminal import typed_in
 
 app = typer.Typer()
@@ -15,7 +16,7 @@ app = typer.Typer()
 def delete(
     context: typer.Context,
     call_id: CallId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=say("Do not ask.", "確認しない。"))] = False,
+    yes: Yes = False,
 ) -> None:
     with terminal_of(context).open() as ledger:
         ledger.calls.get(call_id)

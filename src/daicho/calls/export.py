@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import TextIO, TypedDict
 
@@ -10,7 +11,8 @@ from daicho.calls.exchange import CallRecord, LogRecord
 from daicho.calls.models import Call, CallLog
 from daicho.calls.store import CallStore
 from daicho.core.operation import Sync
-from daicho.core.page import LIMIT_MAX, Page
+from daicho.core.options import pages
+from daicho.core.page import LIMIT_MAX
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would run."""
@@ -27,19 +29,6 @@ class Chosen(TypedDict, total=False):
     until: datetime | None
 
 
-def pages(
-    calls: CallStore[Sync], chosen: Chosen, limit: int | None = None, cursor: str | None = None
-) -> Iterator[Page[Call]]:
-    """Give calls page by page, latest started first: ``limit`` of them, or all."""
-    left = limit
-    while left is None or left > 0:
-        page = calls.list(**chosen, limit=min(left or LIMIT_MAX, LIMIT_MAX), cursor=cursor)
-        yield page
-        left = None if left is None else left - len(page)
-        if (cursor := page.next) is None:
-            return
-
-
 def transcript(calls: CallStore[Sync], call_id: str) -> Iterator[CallLog]:
     """Give every line of a call, however many there are."""
     cursor: str | None = None
@@ -52,7 +41,7 @@ def transcript(calls: CallStore[Sync], call_id: str) -> Iterator[CallLog]:
 
 def ordered(calls: CallStore[Sync], chosen: Chosen) -> Iterator[Call]:
     """Give calls in an order that their content alone decides: latest first, then by name."""
-    found = (call for page in pages(calls, chosen) for call in page.items)
+    found = (call for page in pages(partial(calls.list, **chosen)) for call in page.items)
     for _, together in groupby(found, lambda call: call.started_at):
         yield from sorted(together, key=lambda call: call.call_id)
 

@@ -1,6 +1,5 @@
 """What the commands of calls have in common: the ledger, arguments, options."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from daicho.calls.models import Call
 from daicho.calls.needs import CallLedger, LiveCallLedger
 from daicho.core.language import say
-from daicho.core.terminal import Terminal, instant
+from daicho.core.terminal import Terminal
 
 
 def terminal_of(context: typer.Context) -> Terminal[CallLedger, LiveCallLedger]:
@@ -60,35 +59,5 @@ Live = Annotated[
     bool | None,
     typer.Option(
         "--live/--ended", help=say("Only those that go on, or have ended.", "通話中、または終了のみ。")
-    ),
-]
-Since = Annotated[
-    datetime | None,
-    typer.Option(
-        parser=instant,
-        metavar="TIME",
-        help=say(
-            "Only those started at this time or later: 2026-11-21, 2026-11-21T09:30, or 7d for 7 days ago.",
-            "この時刻以降に始まったもののみ: 2026-11-21、2026-11-21T09:30、7d (7 日前)。",
-        ),
-    ),
-]
-Until = Annotated[
-    datetime | None,
-    typer.Option(
-        parser=instant,
-        metavar="TIME",
-        help=say("Only those started before this time.", "この時刻より前に始まったもののみ。"),
-    ),
-]
-Limit = Annotated[int, typer.Option(min=1, help=say("At most so many.", "最大件数。"))]
-Cursor = Annotated[
-    str | None,
-    typer.Option(help=say("Go on where a former answer ended.", "前回の続きから (前回示されたカーソル)。")),
-]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json", help=say("JSON, one object a line; times in UTC.", "1 行 1 件の JSON (時刻は UTC)。")
     ),
 ]

@@ -62,6 +62,13 @@ def is_memory(url: URL) -> bool:
     return is_sqlite(url) and url.database in {None, "", ":memory:"}
 
 
+def anchored(url: URL) -> URL:
+    """The URL with an SQLite file's path made absolute: it stays the same file when the program moves on."""
+    if not is_sqlite(url) or is_memory(url) or str(url.database).startswith("file:"):
+        return url
+    return url.set(database=str(Path(url.database or "").absolute()))
+
+
 # -- engines ------------------------------------------------------------------------------------
 
 

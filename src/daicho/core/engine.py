@@ -40,7 +40,7 @@ class Database:
     """
 
     def __init__(self, url: URL, settings: Settings, prepare: Callable[["Database"], None]) -> None:
-        self.url = url
+        self.url = dialect.anchored(url)
         self.settings = settings
         self.place = url.render_as_string(hide_password=True).replace("+psycopg", "").replace("+pysqlite", "")
         self.in_threads = dialect.is_sqlite(url)

@@ -71,8 +71,13 @@ def unknown_name(name: str, known: Mapping[str, object]) -> Invalid:
     )
 
 
-def check_text(name: str, value: str, longest: int = TEXT_MAX) -> str:
+def check_text(name: str, value: object, longest: int = TEXT_MAX) -> str:
     """Return a text that both databases can store, or raise Invalid naming what is wrong with it."""
+    if not isinstance(value, str):
+        raise Invalid(
+            f"{name} must be text, not {type(value).__name__}",
+            f"{name} は文字列でなければなりません ({type(value).__name__} でした)",
+        )
     if len(value) > longest:
         raise Invalid(
             f"{name} is {len(value):,} characters long; at most {longest:,} fit",
@@ -95,6 +100,16 @@ def check_text(name: str, value: str, longest: int = TEXT_MAX) -> str:
     return value
 
 
+def check_whole(name: str, value: object) -> int:
+    """Return a whole number, or raise Invalid for what is none (True and False are none)."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Invalid(
+            f"{name} must be a whole number, not {type(value).__name__}",
+            f"{name} は整数でなければなりません ({type(value).__name__} でした)",
+        )
+    return value
+
+
 Check = Callable[[str, Any], Any]
 
 
@@ -106,7 +121,7 @@ def _checks(model: type[Base]) -> dict[str, Check]:
 def _check_for(kind: object) -> Check:
     if isinstance(kind, String):
         longest = kind.length or TEXT_MAX
-        return lambda name, value: _text(name, value, longest)
+        return lambda name, value: None if value is None else check_text(name, value, longest)
     if isinstance(kind, Instant):
         return lambda name, value: None if value is None else _instant(name, value)
     if isinstance(kind, UuidText):
@@ -115,15 +130,6 @@ def _check_for(kind: object) -> Check:
         most = 2**63 - 1 if isinstance(kind, BigInteger) else 2**31 - 1
         return lambda name, value: None if value is None else _number(name, value, most)
     return lambda _, value: value
-
-
-def _text(name: str, value: object, longest: int) -> str | None:
-    if value is None or isinstance(value, str):
-        return None if value is None else check_text(name, value, longest)
-    raise Invalid(
-        f"{name} must be text, not {type(value).__name__}",
-        f"{name} は文字列でなければなりません ({type(value).__name__} でした)",
-    )
 
 
 def _instant(name: str, value: object) -> datetime:
@@ -136,17 +142,13 @@ def _instant(name: str, value: object) -> datetime:
 
 
 def _number(name: str, value: object, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    number = check_whole(name, value)
+    if abs(number) > most:
         raise Invalid(
-            f"{name} must be a whole number, not {type(value).__name__}",
-            f"{name} は整数でなければなりません ({type(value).__name__} でした)",
+            f"{name} is {number:,}; at most {most:,} fits",
+            f"{name} が大きすぎます: {number:,} (最大 {most:,})",
         )
-    if abs(value) > most:
-        raise Invalid(
-            f"{name} is {value:,}; at most {most:,} fits",
-            f"{name} が大きすぎます: {value:,} (最大 {most:,})",
-        )
-    return value
+    return number
 
 
 def _uuid(name: str, value: object) -> str:

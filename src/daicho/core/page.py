@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from daicho.core.errors import Invalid
+from daicho.core.model import check_whole
 
 T = TypeVar("T")
 LIMIT_MAX = 1000
@@ -72,13 +73,14 @@ def keyset(
     return Page([item(row) for row in rows[:limit]], following)
 
 
-def check_limit(limit: int) -> int:
-    """Return the limit, or raise Invalid when it is not 1 to 1,000."""
-    if not 1 <= limit <= LIMIT_MAX:
+def check_limit(limit: object) -> int:
+    """Return the limit, or raise Invalid when it is not a whole number from 1 to 1,000."""
+    number = check_whole("limit", limit)
+    if not 1 <= number <= LIMIT_MAX:
         raise Invalid(
-            f"limit is {limit}; 1 to {LIMIT_MAX}", f"limit が {limit} です。1 から {LIMIT_MAX} まで"
+            f"limit is {number}; 1 to {LIMIT_MAX}", f"limit が {number} です。1 から {LIMIT_MAX} まで"
         )
-    return limit
+    return number
 
 
 def encode(values: Sequence[Any]) -> str:

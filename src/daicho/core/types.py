@@ -1,5 +1,6 @@
 """Column types that behave alike on SQLite and PostgreSQL."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -83,14 +84,21 @@ Key = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"),
 def utc(value: datetime) -> datetime:
     """Return an aware instant in UTC.
 
-    Raises Invalid for a naive one: nobody can know which instant it means.
+    Raises Invalid for a naive one (nobody can know which instant it means), and for one that lies
+    outside the years 1 to 9999 once it is in UTC.
     """
     if value.tzinfo is None:
         raise Invalid(
             f"{value.isoformat()} has no time zone; write {value.isoformat()}+00:00 or +09:00",
             f"{value.isoformat()} に時間帯がありません。{value.isoformat()}+09:00 のように書いてください",
         )
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(
+            f"{value.isoformat()} is outside the years 1 to 9999 in UTC",
+            f"{value.isoformat()} は UTC で 1 年から 9999 年の範囲にありません",
+        ) from None
 
 
 def now() -> datetime:
@@ -98,9 +106,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+UUID_FORM = re.compile(
+    r"(\{)?[0-9a-f]{8}(-?)[0-9a-f]{4}\2[0-9a-f]{4}\2[0-9a-f]{4}\2[0-9a-f]{12}(?(1)\})", re.IGNORECASE
+)
+
+
 def uuid_text(value: object) -> str | None:
-    """Return a UUID as both databases keep it, or None for what is no UUID."""
-    try:
-        return str(value if isinstance(value, UUID) else UUID(str(value)))
-    except ValueError:
-        return None
+    """Return a UUID as both databases keep it, or None for what is no UUID.
+
+    Upper case, no hyphens and braces are other spellings of the same.
+    """
+    text = str(value).strip()
+    return str(UUID(text)) if UUID_FORM.fullmatch(text) else None

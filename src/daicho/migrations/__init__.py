@@ -59,9 +59,10 @@ def _mismatch(place: str, revision: str | None, tables: set[str]) -> Outdated:
     known = {path.stem for path in (FOLDER / "versions").glob("*.py")}
     if revision is None and "tasks" in tables and "calls" not in tables:
         return Outdated(
-            f"{place}: has the table tasks of an older system and no revision; run: daicho db upgrade",
+            f"{place}: has the table tasks of an older system and no revision; run: daicho db upgrade"
+            " (or, if its times are texts: daicho tasks adopt FILE)",
             f"{place}: 旧システムの表 tasks があり、リビジョンがありません。"
-            "次を実行してください: daicho db upgrade",
+            "次を実行してください: daicho db upgrade (日時が文字列なら daicho tasks adopt FILE)",
         )
     if revision is None and tables - {"alembic_version"}:
         shown = ", ".join(sorted(tables)[:5])

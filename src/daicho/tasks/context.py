@@ -1,12 +1,13 @@
 """``TaskContextManager``: an agent's work on one task, in the ledger and in the task's folder (seed 001).
 
-The ledger leads and the folder follows: a task is claimed before its folder is made, and has ended in
-the ledger before its folder moves. A crash in between leaves a folder that is late; ``daicho tasks
-repair`` moves it.
+The ledger leads and the folder follows: a task has ended in the ledger before its folder moves. A crash
+in between leaves a folder that is late; ``daicho tasks repair`` moves it. Who works on a task holds its
+folder (``lock``), and has the claim that the ledger gave it: whoever takes the task over gets another.
 """
 
 import logging
 import os
+import shutil
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -22,8 +23,8 @@ from daicho.core.types import uuid_text
 from daicho.tasks.conversation import Conversation, SummaryStore, ToolStore
 from daicho.tasks.files import TaskFiles
 from daicho.tasks.key import TaskKey
+from daicho.tasks.lock import Hold
 from daicho.tasks.messages import MessageStore
-from daicho.tasks.models import Task
 from daicho.tasks.needs import OwnTaskLedger, TaskLedger
 from daicho.tasks.process import hostname
 from daicho.tasks.schemas import TaskStatus
@@ -35,7 +36,7 @@ HEARTBEAT = timedelta(seconds=15)
 
 _at_work: dict[str, object] = {}
 """The tasks that this process works on, each with the token of the context that does."""
-_at_work_lock = threading.Lock()
+_at_work_lock = threading.RLock()  # a finalizer may run while this thread holds it
 
 
 class TaskContextManager:
@@ -90,17 +91,20 @@ class TaskContextManager:
             ledger = self._own = type(self).open_ledger(settings)
         self._ledger: TaskLedger = ledger
         self.files = TaskFiles(settings.context_storage.base_dir)
+        self._process = os.getpid()
         self._changing = threading.RLock()
         self._stopped = threading.Event()
         self._beating: threading.Event | None = None
         self._conversation: Conversation | None = None
+        self._hold: Hold | None = None
+        self._claim: str | None = None
         self._token = object()
         self._let_go = weakref.finalize(self, _leave, self._own, uuid, self._token)
         try:
-            self._enter()
             self._begin({**described, "user": user}, is_resumed)
         except BaseException:
-            self.close()
+            self._rest()
+            self._let_go()
             raise
 
     # -- seed 001, the table of 2.5.1 -------------------------------------------------------------------
@@ -112,9 +116,10 @@ class TaskContextManager:
         meanwhile, which stands. Raises Invalid for an unknown status.
         """
         wanted = TaskStatus.of(status)
+        self._check_process()
         with self._changing:
             try:
-                done = self._ledger.tasks.update_status(self.uuid, wanted, error_message)
+                done = self._ledger.tasks.update_status(self.uuid, wanted, error_message, claim=self._claim)
             except Conflict as error:
                 log.warning("%s", error)
                 done = False
@@ -172,16 +177,30 @@ class TaskContextManager:
 
     def heartbeat(self) -> bool:
         """Say that this process lives; a thread does so every 15 seconds. Returns ``not stop_requested``."""
-        status = self._ledger.tasks.heartbeat(self.uuid)
-        if status != TaskStatus.RUNNING:
-            self._stopped.set()
+        period = self._beating
+        status = self._ledger.tasks.heartbeat(self.uuid, claim=self._claim)
+        if status != TaskStatus.RUNNING and period is not None and period is self._beating:
+            self._stopped.set()  # unless this task rests, or has rested meanwhile, by its own wish
         return not self._stopped.is_set()
 
     def close(self) -> None:
-        """Let files, heartbeat and an own ledger go; the task stays as it is. A second call does nothing."""
+        """Let the task, its files, the heartbeat and an own ledger go. A second call does nothing.
+
+        A task that has not ended rests from now on: it is paused.
+        """
+        if os.getpid() != self._process:
+            return  # a forked child's copy: the task is its parent's
         with self._changing:
-            self._rest()
-            self._let_go()
+            try:
+                if self._conversation is not None and not self._stopped.is_set():
+                    self.pause()
+                elif self._conversation is not None:
+                    self._follow()
+            except DaichoError as error:
+                log.warning("task %s: its pause could not be recorded: %s", self.uuid, error)
+            finally:
+                self._rest()
+                self._let_go()
 
     def __enter__(self) -> Self:
         return self
@@ -189,61 +208,112 @@ class TaskContextManager:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        if os.getpid() != self._process:
+            return
         try:
             if self._conversation is not None:  # it has not ended yet
-                if kind is None:
-                    self.complete()
-                elif issubclass(kind, Exception):
-                    self.fail(f"{kind.__name__}: {error}")
-                else:
-                    self.stop(kind.__name__)
+                self._end(kind, error)
+        except DaichoError as problem:
+            if kind is None:
+                raise
+            # The exception that leaves is what matters; the task is found by its dead process.
+            log.warning("task %s: its end could not be recorded: %s", self.uuid, problem)
         finally:
             self.close()
 
     # -- how it goes --------------------------------------------------------------------------------------
 
     def _begin(self, described: Mapping[str, Any], is_resumed: bool) -> None:
-        task = self._ledger.tasks.claim(described, resume=is_resumed)
+        """Hold the folder, then claim the task: what goes wrong before that leaves the ledger as it was."""
+        self._enter()
+        made = self.files.folder(self.uuid) is None
+        self.files.make(self.uuid)
         try:
-            self.files.make(task.uuid)
-            self._work(task)
+            self._open()
+            task = self._ledger.tasks.claim(described, resume=is_resumed)
+        except BaseException:
+            if made and self._hold is not None and (folder := self.files.folder(self.uuid)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._claim = task.claim
+        try:
+            self._follow()
         except DaichoError as error:
-            self._ledger.tasks.fail(task.uuid, str(error))
+            self._ledger.tasks.update_status(
+                task.uuid, TaskStatus.FAILED, _storable(str(error)), claim=self._claim
+            )
             raise
 
-    def _follow(self) -> None:
-        """Bring folder, files and heartbeat to what the ledger says."""
-        task = self._ledger.tasks.get_by_uuid(self.uuid)
-        if task is not None and task.status == TaskStatus.RUNNING:
-            self._work(task)
-            return
-        ended = self._rest()
-        folder = None if task is None else self.files.settle(task)
-        if ended is not None and folder is not None:
-            ended.moved(folder)
+    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
+        """End the task as the block that did the work has ended."""
+        if kind is None and self._stopped.is_set():
+            self._follow()  # someone else has ended or paused it
+        elif kind is None:
+            self.complete()
+        elif issubclass(kind, Exception):
+            self.fail(_storable(f"{kind.__name__}: {error}"))
+        else:
+            self.stop(kind.__name__)
 
-    def _work(self, task: Task) -> None:
-        self._enter()
-        folder = self.files.settle(task)
-        if self._conversation is None and folder is not None:
+    def _follow(self) -> None:
+        """Bring folder, files and heartbeat to what the ledger says, as long as the task is this one's."""
+        task = self._ledger.tasks.get_by_uuid(self.uuid)
+        if task is not None and task.claim == self._claim and task.status == TaskStatus.RUNNING:
+            self._enter()
+            self._open()
+            folder = self.files.settle(task)
+            if self._conversation is not None and folder is not None:
+                self._conversation.moved(folder)
+            self._beat()
+            return
+        conversation = self._still()
+        try:
+            if task is not None and task.claim == self._claim and self._hold is not None:
+                folder = self.files.settle(task)
+                if conversation is not None and folder is not None:
+                    conversation.moved(folder)
+        finally:
+            self._rest()
+
+    def _open(self) -> None:
+        """Hold the task's folder and open its files, unless that is so already."""
+        if self._hold is None:
+            self._hold = self.files.take(self.uuid)
+            if self._hold is None:
+                raise Conflict(
+                    f"task {self.uuid} is being worked on by another process",
+                    f"タスク {self.uuid} は別のプロセスが処理中です",
+                )
+        if self._conversation is None and (folder := self.files.folder(self.uuid)) is not None:
             self._conversation = Conversation(folder)
+
+    def _beat(self) -> None:
         if self._beating is None:
+            self._stopped.clear()
             self._beating = threading.Event()
             arguments = (weakref.ref(self), self._beating, HEARTBEAT.total_seconds())
             threading.Thread(target=_beat, args=arguments, name="daicho-heartbeat", daemon=True).start()
 
-    def _rest(self) -> Conversation | None:
-        """Work on it no longer; return the conversation that was open."""
+    def _still(self) -> Conversation | None:
+        """Write no more: no heartbeat, no line. Return the conversation that was open."""
         if self._beating is not None:
             self._beating.set()
             self._beating = None
         conversation, self._conversation = self._conversation, None
         if conversation is not None:
             conversation.close()
-        _retire(self.uuid, self._token)
         return conversation
 
+    def _rest(self) -> None:
+        """Work on the task no longer: others may."""
+        self._still()
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
+        _retire(self.uuid, self._token)
+
     def _working(self) -> Conversation:
+        self._check_process()
         if self._conversation is None:
             raise Conflict(
                 f"task {self.uuid} is not being worked on here any more",
@@ -251,14 +321,23 @@ class TaskContextManager:
             )
         return self._conversation
 
+    def _check_process(self) -> None:
+        """Raise Conflict in a forked child: the task is its parent's."""
+        if os.getpid() != self._process:
+            raise Conflict(
+                f"task {self.uuid} is its parent process's ({self._process})",
+                f"タスク {self.uuid} は親プロセス ({self._process}) のものです",
+            )
+
     def _enter(self) -> None:
         """Let no second one in this process work on it: the ledger tells processes apart, not threads."""
         with _at_work_lock:
-            if _at_work.setdefault(self.uuid, self._token) is not self._token:
-                raise Conflict(
-                    f"task {self.uuid} is being worked on in this process already",
-                    f"タスク {self.uuid} は既にこのプロセスが処理中です",
-                )
+            holder = _at_work.setdefault(self.uuid, self._token)
+        if holder is not self._token:
+            raise Conflict(
+                f"task {self.uuid} is being worked on in this process already",
+                f"タスク {self.uuid} は既にこのプロセスが処理中です",
+            )
 
 
 def _beat(reference: "weakref.ref[TaskContextManager]", ended: threading.Event, seconds: float) -> None:
@@ -279,6 +358,15 @@ def _leave(own: OwnTaskLedger | None, uuid: str, token: object) -> None:
     _retire(uuid, token)
     if own is not None:
         own.close()
+
+
+def _forget_parents() -> None:
+    """In a forked child: what the parent works on, it does not."""
+    _at_work.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)
 
 
 def _retire(uuid: str, token: object) -> None:
@@ -307,6 +395,11 @@ def _described(key: TaskKey, uuid: str, config: Mapping[str, Any]) -> dict[str, 
         "model": None if chosen.get("model") is None else str(chosen["model"]),
         "context_length": length if isinstance(length, int) else None,
     }
+
+
+def _storable(text: str) -> str:
+    """A text of any origin as a column takes it, at a length that people read."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "�")[:10_000]
 
 
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

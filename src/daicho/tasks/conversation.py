@@ -9,8 +9,8 @@ from typing import Any
 from daicho.core.errors import Invalid
 from daicho.core.types import now
 from daicho.tasks import files
-from daicho.tasks.jsonl import JsonLines, last_number, not_negative, records
-from daicho.tasks.messages import MessageStore
+from daicho.tasks.jsonl import JsonLines, records
+from daicho.tasks.messages import MessageStore, whole
 from daicho.tasks.schemas import Outcome, Summary, ToolCall
 
 log = logging.getLogger("daicho")
@@ -24,11 +24,10 @@ class SummaryStore:
         messages: what they stand for.
     """
 
-    def __init__(self, file: JsonLines, messages: MessageStore) -> None:
+    def __init__(self, file: JsonLines[Summary], messages: MessageStore) -> None:
         self.folder = file.path.parent
         self._file = file
         self._messages = messages
-        self._last_id = last_number(file.path, Summary, "id")
         self._lock = threading.Lock()
 
     def add_summary(
@@ -49,22 +48,20 @@ class SummaryStore:
         Returns the summary with its number. Raises Invalid for messages that are not there, or if it
         would cut a former summary in two; Unavailable if it could not be written.
         """
-        before = not_negative("original_tokens", original_tokens)
-        after = not_negative("summary_tokens", summary_tokens)
+        before, after = whole("original_tokens", original_tokens), whole("summary_tokens", summary_tokens)
         with self._lock:
             self._messages.check_summary(start_seq, end_seq)
-            made = Summary(
-                id=self._last_id + 1,
-                start_seq=start_seq,
-                end_seq=end_seq,
-                summary=summary,
-                original_tokens=before,
-                summary_tokens=after,
-                ratio=None if not before or after is None else after / before,
-                timestamp=now().isoformat(),
+            made = self._file.append(
+                {
+                    "start_seq": start_seq,
+                    "end_seq": end_seq,
+                    "summary": summary,
+                    "original_tokens": before,
+                    "summary_tokens": after,
+                    "ratio": None if not before or after is None else after / before,
+                    "timestamp": now().isoformat(),
+                }
             )
-            self._file.append(made.model_dump())
-            self._last_id += 1
             self._messages.put_summary(made)
         return made
 
@@ -82,10 +79,8 @@ class ToolStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._file = JsonLines(folder / files.TOOLS)
+        self._file = JsonLines(folder / files.TOOLS, ToolCall, "seq")
         self.torn = self._file.told
-        self._last_seq = last_number(folder / files.TOOLS, ToolCall, "seq")
-        self._lock = threading.Lock()
 
     def add_tool_call(
         self,
@@ -114,9 +109,8 @@ class ToolStore:
                 f"status must be 'success' or 'error', not {outcome!r}",
                 f"status は 'success' か 'error' です ({outcome!r} でした)",
             )
-        with self._lock:
-            call = {
-                "seq": self._last_seq + 1,
+        return self._file.append(
+            {
                 "tool": tool,
                 "args": args,
                 "result": result,
@@ -125,9 +119,7 @@ class ToolStore:
                 "duration_ms": duration_ms,
                 "timestamp": now().isoformat(),
             }
-            self._file.append(call)
-            self._last_seq += 1
-        return ToolCall.model_validate(call)
+        )
 
     def __iter__(self) -> Iterator[ToolCall]:
         """Every tool call, oldest first."""
@@ -145,7 +137,7 @@ class Conversation:
     """
 
     def __init__(self, folder: Path) -> None:
-        summaries = JsonLines(folder / files.SUMMARIES)
+        summaries = JsonLines(folder / files.SUMMARIES, Summary, "id")
         self.messages = MessageStore(folder, list(records(summaries.path, Summary)))
         self.summaries = SummaryStore(summaries, self.messages)
         self.tools = ToolStore(folder)

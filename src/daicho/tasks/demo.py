@@ -207,7 +207,7 @@ def _stop_leftovers(ledger: TaskLedger) -> None:
                     ledger.tasks.stop(task.uuid, "left behind by a former demo")
                     ended = ledger.tasks.get_by_uuid(task.uuid)
                     if ended is not None:
-                        files.settle(ended)
+                        files.settle_if_free(ended)
         if (cursor := page.next) is None:
             return
 

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from daicho.core.errors import Conflict, Unavailable
 from daicho.core.types import uuid_text
-from daicho.tasks import jsonl
+from daicho.tasks import jsonl, lock
 from daicho.tasks.jsonl import Lines, to_json
+from daicho.tasks.lock import Hold
 from daicho.tasks.models import ADDED, Task
+from daicho.tasks.process import hostname, lives
 from daicho.tasks.schemas import ENDED, CurrentMessage, Message, Record, Summary, TaskStatus, ToolCall
 
 R = TypeVar("R", bound=Record)
@@ -46,7 +48,7 @@ class TaskFiles:
     """
 
     def __init__(self, base_dir: Path) -> None:
-        self.base_dir = base_dir
+        self.base_dir = base_dir.absolute()  # agents change their working folder
 
     def folder(self, uuid: str) -> Path | None:
         """Return a task's folder, wherever it is now; None if it has none."""
@@ -109,23 +111,47 @@ class TaskFiles:
     def make(self, uuid: str) -> Path:
         """Make a task's folder under ``running``, unless it has one; return it."""
         path = self.folder(uuid) or self.base_dir / RUNNING / uuid
+        aside = self.base_dir / DELETED / uuid
+        if not path.is_dir() and aside.is_dir():  # its deletion was broken off
+            _moved(aside, path)
         _reported(path, lambda: path.mkdir(parents=True, exist_ok=True))
         return path
+
+    def take(self, uuid: str) -> Hold | None:
+        """Hold a task's folder; None while someone works in it. One that is not there nobody works in."""
+        while (path := self.folder(uuid)) is not None:
+            try:
+                hold = lock.take(path)
+            except FileNotFoundError:
+                continue  # it has just moved
+            except OSError as error:
+                raise jsonl.unread(path, error) from None
+            if hold is None or self.folder(uuid) == path:
+                return hold
+            hold.release()
+        return Hold(None)
+
+    def take_if_free(self, task: Task) -> Hold | None:
+        """As ``take``; None also while a process may live that works on the task without holding its
+        folder here, as other programs and other machines do."""
+        if (task.claim is None or task.hostname != hostname()) and lives(task):
+            return None
+        return self.take(task.uuid)
 
     def settle(self, task: Task) -> Path | None:
         """Bring a task's folder to where its status belongs, and its ``metadata.json`` up to date.
 
-        Only for who works on the task, or when nobody does. Returns the folder; None if there is none.
-        Raises Conflict when there are two.
+        Only for who holds the folder. Returns the folder; None if there is none. Raises Conflict when
+        there are two.
         """
         match self.folders(task.uuid):
             case []:
                 return None
             case [here]:
                 there = self.base_dir / place_of(task.status) / task.uuid
-                write_metadata(here, task)
                 if here != there:
                     _moved(here, there)
+                write_metadata(there, task)
                 return there
             case several:
                 shown = ", ".join(map(str, several))
@@ -133,6 +159,25 @@ class TaskFiles:
                     f"task {task.uuid} has several folders: {shown}; keep one",
                     f"タスク {task.uuid} のフォルダーが複数あります: {shown}。1 つだけ残してください",
                 )
+
+    def settle_if_free(self, task: Task) -> bool:
+        """``settle``, if nobody works in the folder; return whether that is so. Whoever does will do it."""
+        hold = self.take_if_free(task)
+        if hold is None:
+            return False
+        with hold:
+            self.settle(task)
+        return True
+
+    def take_to_delete(self, task: Task) -> Hold:
+        """Hold a task's folder. Raises Conflict while someone works on the task."""
+        hold = self.take_if_free(task)
+        if hold is None:
+            raise Conflict(
+                f"task {task.uuid} is being worked on; stop it first",
+                f"タスク {task.uuid} は処理中です。先に停止してください",
+            )
+        return hold
 
     def set_aside(self, uuid: str) -> Path | None:
         """Take a task's folder out of sight before the task is deleted; None if it has none."""
@@ -144,13 +189,16 @@ class TaskFiles:
         return there
 
     def put_back(self, uuid: str) -> None:
-        """Undo ``set_aside``."""
-        _moved(self.base_dir / DELETED / uuid, self.base_dir / COMPLETED / uuid)
+        """Undo ``set_aside``; does nothing if nothing was set aside."""
+        if (self.base_dir / DELETED / uuid).is_dir():
+            _moved(self.base_dir / DELETED / uuid, self.base_dir / COMPLETED / uuid)
 
     def discard(self, uuid: str) -> None:
         """Remove for good what was set aside."""
         path = self.base_dir / DELETED / uuid
-        if path.is_dir():
+        if path.is_symlink():
+            _reported(path, path.unlink)
+        elif path.is_dir():
             _reported(path, lambda: shutil.rmtree(path))
 
 

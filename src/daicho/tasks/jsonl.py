@@ -8,10 +8,10 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -23,6 +23,7 @@ from daicho.tasks.schemas import Record
 R = TypeVar("R", bound=Record)
 
 BLOCK = 64 * 1024
+BOM = b"\xef\xbb\xbf"
 PAGE_BYTES = 8 * 1024 * 1024
 """A page ends early, with one line at least, when it holds so much."""
 
@@ -71,11 +72,9 @@ def read(
     A file that is not there has no lines. Raises Invalid for a limit or a cursor that cannot be.
     """
     check_limit(limit)
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return Lines([], None, 0)
-    with file:
+    with _opened(path, "rb") as file:
+        if file is None:
+            return Lines([], None, 0)
         end = _end(file)
         if cursor is not None and not _is_place(file, cursor, end):
             raise Invalid(
@@ -101,11 +100,9 @@ def read(
 
 def scan(path: Path, kind: type[R]) -> Iterator[Line[R]]:
     """Read a whole file, line by line. A file that is not there has no lines."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
+    with _opened(path, "rb") as file:
+        if file is None:
+            return
         end = _end(file)
         file.seek(0)
         yield from _lines(file, kind, end)
@@ -119,32 +116,34 @@ def records(path: Path, kind: type[R]) -> Iterator[R]:
 
 
 def last_number(path: Path, kind: type[R], name: str) -> int:
-    """The number, in the field ``name``, of a file's last line that can be read; 0 if there is none."""
+    """The number of a file's last line: the field ``name``, or one more than the line before's for each
+    that cannot be read; 0 if there is none."""
     cursor: int | None = None
+    unread = 0
     while True:
         page = read(path, kind, cursor=cursor, newest_first=True)
         for line in page.items:
             if line.record is not None:
                 number: int = getattr(line.record, name)
-                return number
+                return max(number, 0) + unread
+            unread += 1
         if (cursor := page.next) is None:
-            return 0
+            return unread
 
 
-def not_negative(name: str, number: int | None) -> int | None:
-    """Return a number, or raise Invalid for a negative one."""
-    if number is not None and number < 0:
-        raise Invalid(f"{name}: {number} is negative", f"{name}: {number} は負の数です")
-    return number
+def count_lines(path: Path) -> int:
+    """How many whole lines a file has."""
+    lines = 0
+    with _opened(path, "rb") as file:
+        while file is not None and (block := file.read(1 << 20)):
+            lines += block.count(b"\n")
+    return lines
 
 
 def is_torn(path: Path) -> bool:
     """Whether a file ends in the middle of a line."""
-    try:
-        with path.open("rb") as file:
-            return _end(file) < file.seek(0, os.SEEK_END)
-    except FileNotFoundError:
-        return False
+    with _opened(path, "rb") as file:
+        return file is not None and _end(file) < file.seek(0, os.SEEK_END)
 
 
 def mend(path: Path) -> bytes:
@@ -153,11 +152,9 @@ def mend(path: Path) -> bytes:
     What is cut is kept beside the file, in ``<name>.torn``. A last line that is whole but for its
     newline is completed; one that power loss has filled with NUL bytes is cut too.
     """
-    try:
-        file = path.open("r+b")
-    except FileNotFoundError:
-        return b""
-    with file:
+    with _opened(path, "r+b") as file:
+        if file is None:
+            return b""
         size = file.seek(0, os.SEEK_END)
         keep = _end(file)
         file.seek(keep)
@@ -181,23 +178,42 @@ def mend(path: Path) -> bytes:
         return cut
 
 
-class JsonLines:
+class JsonLines(Generic[R]):
     """A file that lines are appended to, by one process, from any of its threads.
 
     Args:
         path: the file; made if it is not there.
+        kind: what a line is.
+        number: the field that counts the lines from 1; None if they are not counted.
         durable: whether a line outlives power loss too, not only the end of the process.
 
     Mends the file first; ``torn`` is what had to be cut.
     """
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
+    def __init__(self, path: Path, kind: type[R], number: str | None = None, *, durable: bool = True) -> None:
         self.path = path
         self.torn = mend(path)
+        self._kind = kind
+        self._number = number
         self._durable = durable
         self._lock = threading.Lock()
-        self._file = path.open("ab", buffering=0)
-        self._size = self._file.tell()
+        try:
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise not_written(path, error) from None
+        last = last_number(path, kind, number) if number else 0
+        # One value, so that whatever interrupts an append finds both of before or both of after.
+        self._end = (self._file.tell(), last)
+
+    @property
+    def last(self) -> int:
+        """The number of the last line."""
+        return self._end[1]
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file has been let go."""
+        return self._file.closed
 
     @property
     def told(self) -> list[Text]:
@@ -212,34 +228,48 @@ class JsonLines:
             )
         ]
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Append a line; it is there, whole, when this returns.
+    def append(self, fields: Mapping[str, Any]) -> R:
+        """Append a line, with the next number; it is there, whole, when this returns it.
 
-        Raises Invalid for what is no JSON, and Unavailable, with nothing written, when the disk fails.
+        Raises, with nothing written: Invalid for what is no line of this file; Unavailable when the disk
+        fails; Conflict once the file is closed.
         """
-        line = to_json(record)
         with self._lock:
             if self._file.closed:
                 raise Conflict(
                     f"{self.path.name}: nobody works on this task any more",
                     f"{self.path.name}: このタスクの作業は終わっています",
                 )
+            size, last = self._end
+            line = to_json({self._number: last + 1, **fields} if self._number else fields)
+            record = self._checked(line)
             try:
                 rest = memoryview(line)
                 while rest:
                     rest = rest[self._file.write(rest) :]
                 if self._durable:
                     os.fsync(self._file.fileno())
-            except OSError as error:
-                with suppress(OSError):  # what stays is a torn line, which the next reader does not count
-                    self._file.truncate(self._size)
-                raise not_written(self.path, error) from None
-            self._size += len(line)
+                self._end = (size + len(line), last + 1)
+            except BaseException as error:
+                if self._end == (size, last):
+                    with suppress(OSError):  # what stays is a torn line, which the next reader does not count
+                        self._file.truncate(size)
+                if isinstance(error, OSError):
+                    raise not_written(self.path, error) from None
+                raise
+            return record
 
     def close(self) -> None:
         """Let the file go. A second call does nothing."""
         with self._lock:
             self._file.close()
+
+    def _checked(self, line: bytes) -> R:
+        """Return a line as its readers will read it, or raise Invalid."""
+        found = _parsed(0, line, self._kind)
+        if found.record is None:
+            raise Invalid(f"{self.path.name}: {found.problem}")
+        return found.record
 
 
 def to_json(record: Mapping[str, Any]) -> bytes:
@@ -283,6 +313,28 @@ def sync_folder(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[BinaryIO | None]:
+    """A file, or None if it is not there. What else the system refuses is Unavailable."""
+    try:
+        file = path.open(mode)
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        raise unread(path, error) from None
+    with file:
+        try:
+            yield cast("BinaryIO", file)
+        except OSError as error:
+            raise unread(path, error) from None
+
+
+def unread(path: Path, error: OSError) -> Unavailable:
+    """The error for what the system does not let be read."""
+    return Unavailable(f"{path}: cannot be read: {error.strerror}", f"{path}: 読めません: {error.strerror}")
 
 
 def _sync(file: BinaryIO) -> None:
@@ -334,7 +386,7 @@ def _lines(file: BinaryIO, kind: type[R], stop: int) -> Iterator[Line[R]]:
 
 def _parsed(at: int, line: bytes, kind: type[R]) -> Line[R]:
     try:
-        return Line(at, kind.model_validate_json(line))
+        return Line(at, kind.model_validate_json(line.removeprefix(BOM) if at == 0 else line))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

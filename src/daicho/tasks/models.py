@@ -12,9 +12,10 @@ from daicho.core.types import UuidText
 class Task(Base):
     """A task of a coding agent: an issue or a pull request that an agent works on.
 
-    ``process_identity`` says which process of which kernel works on it, so that a process number
-    that another process has got since is not mistaken for it; ``heartbeat_at`` is its last sign of
-    life. Both are Daicho's.
+    Daicho's own: ``process_identity`` says which process of which kernel works on it, so that a process
+    number that another process has got since is not mistaken for it; ``heartbeat_at`` is its last sign
+    of life; ``claim`` is new each time that someone takes the task, so that a former one's word is
+    not taken for the present one's.
     """
 
     __tablename__ = "tasks"
@@ -48,9 +49,10 @@ class Task(Base):
     user: Mapped[str | None] = mapped_column(String(255))
     process_identity: Mapped[str | None] = mapped_column(String(128))
     heartbeat_at: Mapped[datetime | None]
+    claim: Mapped[str | None] = mapped_column(String(36))
 
 
-ADDED = frozenset({"process_identity", "heartbeat_at"})
+ADDED = frozenset({"process_identity", "heartbeat_at", "claim"})
 """The columns that seed 001 does not have: Daicho fills them, callers do not."""
 COUNTS = ("llm_call_count", "tool_call_count", "total_tokens", "compression_count")
 """The numbers that are only ever added to."""

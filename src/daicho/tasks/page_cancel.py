@@ -10,7 +10,6 @@ from daicho.tasks.files import TaskFiles
 from daicho.tasks.models import Task
 from daicho.tasks.needs import LiveTaskLedger
 from daicho.tasks.page_words import repository, subject
-from daicho.tasks.process import lives
 from daicho.tasks.schemas import ENDED
 
 CLOSE = "event.target.closest('dialog').close()"
@@ -57,7 +56,7 @@ class Cancel:
         if task is None:
             return
         self.take(task)
-        if lives(task):
+        if not await asyncio.to_thread(self._files.settle_if_free, task):
             seconds = int(HEARTBEAT.total_seconds())
             self._answer.set_text(
                 say(
@@ -66,7 +65,6 @@ class Cancel:
                 )
             )
         else:
-            await asyncio.to_thread(self._files.settle, task)
             self._answer.set_text(
                 say(
                     "Cancelled. No process was working on it.",

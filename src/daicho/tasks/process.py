@@ -30,12 +30,18 @@ def hostname() -> str:
 def identity(pid: int) -> str | None:
     """What tells a process of this machine from any other that ever was; None if there is none."""
     started = _started(pid)
-    return None if started is None else f"{_scope()}/{started}"
+    return None if started is None else f"{_scope()}/{pid}/{started}"
 
 
-def recorded_identity(process_id: int | None, host: str | None) -> str | None:
-    """The identity to keep beside a process number; None where this machine cannot know it."""
-    return identity(process_id) if process_id and host == hostname() else None
+def recorded_identity(process_id: int | None, host: str | None, since: datetime) -> str | None:
+    """The identity to keep beside a process number; None where this machine cannot know it.
+
+    Args:
+        since: when the process worked on its task already: one that began later is another.
+    """
+    if not process_id or host != hostname() or _started_at(process_id) > since + SLACK:
+        return None
+    return identity(process_id)
 
 
 def why_gone(task: Task, at: datetime, stale_after: timedelta) -> Text | None:
@@ -48,29 +54,34 @@ def why_gone(task: Task, at: datetime, stale_after: timedelta) -> Text | None:
         at: now, by the clock that wrote the heartbeats.
         stale_after: how old the last heartbeat may be.
     """
-    pid = task.process_id
-    if pid:
-        ended = Text(f"its process {pid} has ended", f"プロセス {pid} は終了しています")
-        other = Text(
-            f"its process {pid} has ended; another one has the number now",
-            f"プロセス {pid} は終了し、その番号は別のプロセスのものです",
-        )
-        if task.process_identity is not None:
-            if task.process_identity.rpartition("/")[0] == _scope():
-                found = identity(pid)
-                return None if found == task.process_identity else ended if found is None else other
-        elif task.hostname == hostname():
-            if (found := identity(pid)) is None:
-                return ended
-            begun = task.started_at or task.created_at
-            return other if _started_at(pid) > begun + SLACK else None
-    if task.heartbeat_at is not None and at - task.heartbeat_at > stale_after:
-        seconds = int((at - task.heartbeat_at).total_seconds())
+    beaten = task.heartbeat_at
+    fresh = beaten is not None and at - beaten <= stale_after
+    if task.process_id and task.process_identity is not None:
+        if task.process_identity.startswith(f"{_scope()}/"):
+            found = identity(task.process_id)
+            return None if found == task.process_identity else _ended(task.process_id, found is not None)
+    elif task.process_id and task.hostname == hostname() and not fresh:
+        # A name that containers may share: a fresh heartbeat tells of a process that is not seen here.
+        if identity(task.process_id) is None:
+            return _ended(task.process_id, False)
+        began = _started_at(task.process_id)
+        return _ended(task.process_id, True) if began > (task.started_at or task.created_at) + SLACK else None
+    if beaten is not None and not fresh:
+        seconds = int((at - beaten).total_seconds())
         return Text(
             f"no sign of life from it for {seconds:,} s (on {task.hostname or '?'})",
             f"{seconds:,} 秒間、応答がありません ({task.hostname or '?'})",
         )
     return None
+
+
+def _ended(pid: int, reused: bool) -> Text:
+    if reused:
+        return Text(
+            f"its process {pid} has ended; another one has the number now",
+            f"プロセス {pid} は終了し、その番号は別のプロセスのものです",
+        )
+    return Text(f"its process {pid} has ended", f"プロセス {pid} は終了しています")
 
 
 def lives(task: Task, stale_after: timedelta = STALE_AFTER) -> bool:

@@ -5,6 +5,7 @@ The ledger says how far a task is; its folder follows. A task that is being work
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from daicho.tasks.conversation import Conversation
 from daicho.tasks.files import TaskFiles, metadata_of, place_of
 from daicho.tasks.jsonl import is_torn
 from daicho.tasks.models import Task
-from daicho.tasks.process import lives
+from daicho.tasks.process import hostname, lives
 from daicho.tasks.schemas import ENDED, TaskStatus
 from daicho.tasks.store import SETTABLE, TaskStore
 
@@ -45,32 +46,47 @@ class Finding:
 
 
 def examine(tasks: TaskStore[Sync], files: TaskFiles) -> Iterator[Finding]:
-    """Yield what does not fit together, folder by folder; mend each before asking for the next."""
+    """Yield what does not fit together, folder by folder; mend each before asking for the next.
+
+    A folder is held while it is looked at and mended, so that no agent works in it meanwhile; one that
+    an agent holds is passed over.
+    """
     for uuid in files.every(names.DELETED):
         yield _half_deleted(tasks, files, uuid)
     for uuid in sorted({uuid for place in names.PLACES for uuid in files.every(place)}):
-        match files.folders(uuid):
-            case [folder]:
-                task = tasks.get_by_uuid(uuid)
-                if task is None:
-                    yield _without_record(tasks, folder)
-                elif task.status != TaskStatus.RUNNING or not lives(task):
-                    yield from _folder(tasks, files, folder, task)
-            case [_, _, *_] as several:
-                yield _finding(
-                    uuid,
-                    f"has several folders: {_shown(several)}; keep one",
-                    f"フォルダーが複数あります: {_shown(several)}。1 つだけ残してください",
-                )
+        with files.take(uuid) or nullcontext() as hold:
+            if hold is None:
+                continue
+            task = tasks.get_by_uuid(uuid)
+            match files.folders(uuid):
+                case [folder] if task is None:
+                    yield _without_record(tasks, files, folder)
+                case [folder] if task is not None and not _may_be_worked_on(task):
+                    yield from _folder(files, folder, task)
+                case [_, _, *_] as several:
+                    yield _finding(
+                        uuid,
+                        f"has several folders: {_shown(several)}; keep one",
+                        f"フォルダーが複数あります: {_shown(several)}。1 つだけ残してください",
+                    )
 
 
-def _folder(tasks: TaskStore[Sync], files: TaskFiles, folder: Path, task: Task) -> Iterator[Finding]:
+def _may_be_worked_on(task: Task) -> bool:
+    """Whether a program that does not hold its folder may be at work on a task."""
+    elsewhere = task.claim is None or task.hostname != hostname()
+    return lives(task) and (elsewhere or task.status == TaskStatus.RUNNING)
+
+
+def _folder(files: TaskFiles, folder: Path, task: Task) -> Iterator[Finding]:
     """What is wrong with a folder that nobody works in."""
     if torn := [name for name in names.LINES if is_torn(folder / name)]:
         yield Finding(
             task.uuid,
-            Text(f"torn last line: {', '.join(torn)}", f"最後の行が途中で切れています: {', '.join(torn)}"),
-            Text("cut it; what is cut is kept in *.torn", "切り取り、*.torn に残します"),
+            Text(f"unfinished last line: {', '.join(torn)}", f"最後の行が途中です: {', '.join(torn)}"),
+            Text(
+                "complete it, or cut it and keep what is cut in *.torn",
+                "完成させるか、切り取って *.torn に残します",
+            ),
             lambda: Conversation(folder).close(),
         )
     if left := list(folder.glob("*.tmp")):
@@ -89,32 +105,35 @@ def _folder(tasks: TaskStore[Sync], files: TaskFiles, folder: Path, task: Task) 
                 f"{task.status} ですが、フォルダーは {folder.parent.name} にあります",
             ),
             Text(f"move it to {place}", f"{place} に移します"),
-            lambda: _settle(tasks, files, task.uuid),
+            lambda: files.settle(task),
         )
     elif _metadata(folder) != metadata_of(task):
         yield Finding(
             task.uuid,
             Text("metadata.json is not what the ledger says", "metadata.json が台帳と異なります"),
             Text("write it anew", "書き直します"),
-            lambda: _settle(tasks, files, task.uuid),
+            lambda: files.settle(task),
         )
 
 
-def _without_record(tasks: TaskStore[Sync], folder: Path) -> Finding:
+def _without_record(tasks: TaskStore[Sync], files: TaskFiles, folder: Path) -> Finding:
     """A folder whose task the ledger does not know: its metadata may tell enough to record it."""
-    row = _row(_metadata(folder), folder.name)
+    uuid = folder.name
+    problem = Text("the ledger has no such task", "台帳にタスクがありません")
+    if not any(path.stat().st_size for path in folder.iterdir()):
+        nothing = Text(
+            "remove its folder: there is nothing in it", "フォルダーを削除します (中身はありません)"
+        )
+        return Finding(uuid, problem, nothing, lambda: _discard(files, uuid))
+    row = _row(_metadata(folder), uuid)
     if row is None:
         return _finding(
-            folder.name,
+            uuid,
             f"the ledger has no such task, and {folder / names.METADATA} does not tell what it was",
             f"台帳にタスクがなく、{folder / names.METADATA} からも内容がわかりません",
         )
-    return Finding(
-        folder.name,
-        Text("the ledger has no such task", "台帳にタスクがありません"),
-        Text(f"record it as {row['status']}", f"{row['status']} として記録します"),
-        lambda: TaskFiles(folder.parent.parent).settle(tasks.create(row)),
-    )
+    record = Text(f"record it as {row['status']}", f"{row['status']} として記録します")
+    return Finding(uuid, problem, record, lambda: files.settle(tasks.create(row)))
 
 
 def _half_deleted(tasks: TaskStore[Sync], files: TaskFiles, uuid: str) -> Finding:
@@ -123,20 +142,25 @@ def _half_deleted(tasks: TaskStore[Sync], files: TaskFiles, uuid: str) -> Findin
     if task is None:
         done = Text("remove its folder", "フォルダーを削除します")
         return Finding(uuid, problem, done, lambda: files.discard(uuid))
+    if (other := files.folder(uuid)) is not None:
+        aside = files.base_dir / names.DELETED / uuid
+        return _finding(
+            uuid,
+            f"its deletion was broken off, and it has another folder now: {_shown([aside, other])}; keep one",
+            f"削除が途中で止まり、別のフォルダーもあります: {_shown([aside, other])}。1 つだけ残してください",
+        )
     back = Text("put its folder back; delete it again", "フォルダーを戻します。もう一度削除してください")
 
     def put_back() -> None:
         files.put_back(uuid)
-        _settle(tasks, files, uuid)
+        files.settle_if_free(task)
 
     return Finding(uuid, problem, back, put_back)
 
 
-def _settle(tasks: TaskStore[Sync], files: TaskFiles, uuid: str) -> None:
-    """Let a folder follow the ledger, unless someone has taken the task up meanwhile."""
-    task = tasks.get_by_uuid(uuid)
-    if task is not None and (task.status != TaskStatus.RUNNING or not lives(task)):
-        files.settle(task)
+def _discard(files: TaskFiles, uuid: str) -> None:
+    files.set_aside(uuid)
+    files.discard(uuid)
 
 
 def _remove(paths: list[Path]) -> None:

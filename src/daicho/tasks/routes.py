@@ -12,7 +12,6 @@ from daicho.core.errors import NotFound
 from daicho.core.operation import Async
 from daicho.core.web import problems
 from daicho.tasks.files import TaskFiles
-from daicho.tasks.process import lives
 from daicho.tasks.schemas import (
     TASK,
     CurrentPage,
@@ -96,16 +95,9 @@ async def get_task(tasks: Tasks, uuid: str) -> TaskOut:
 
 
 @router.patch("/tasks/{uuid}", responses=problems(404, 409))
-async def update_task(
-    tasks: Tasks,
-    uuid: str,
-    updates: UpdateIn,
-) -> TaskOut:
+async def update_task(tasks: Tasks, files: Files, uuid: str, updates: UpdateIn) -> TaskOut:
     """Set columns of a task; what is not given stays. A status follows the rules of `/status`."""
-    task = await tasks.update(uuid, updates.model_dump(exclude_unset=True))
-    if task is None:
-        raise NotFound(TASK, uuid)
-    return TaskOut.model_validate(task)
+    return await _moved(tasks, files, uuid, tasks.update(uuid, updates.model_dump(exclude_unset=True)))
 
 
 @router.post("/tasks/{uuid}/status", responses=problems(404, 409))
@@ -156,11 +148,20 @@ async def beat(tasks: Tasks, uuid: str) -> dict[str, str]:
     return {"status": found}
 
 
-@router.delete("/tasks/{uuid}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(404))
-async def delete_task(tasks: Tasks, uuid: str) -> None:
-    """Delete a task's record; its folder stays (`daicho tasks delete` takes both)."""
-    if not await tasks.delete(uuid):
+@router.delete("/tasks/{uuid}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(404, 409))
+async def delete_task(tasks: Tasks, files: Files, uuid: str) -> None:
+    """Delete a task and its folder; 409 while someone works on it."""
+    task = await tasks.get_by_uuid(uuid)
+    if task is None:
         raise NotFound(TASK, uuid)
+    with await asyncio.to_thread(files.take_to_delete, task):
+        await asyncio.to_thread(files.set_aside, task.uuid)
+        try:
+            await tasks.delete(task.uuid)
+        except BaseException:
+            await asyncio.to_thread(files.put_back, task.uuid)
+            raise
+        await asyncio.to_thread(files.discard, task.uuid)
 
 
 # -- its files ---------------------------------------------------------------------------------------
@@ -211,12 +212,11 @@ async def _read(tasks: TaskStore[Async], uuid: str, read: Callable[..., object],
     return await asyncio.to_thread(read, task.uuid, **asdict(part))
 
 
-async def _moved(tasks: TaskStore[Async], files: TaskFiles, uuid: str, moving: Awaitable[bool]) -> TaskOut:
-    """Answer with the task after a move; where no process does, let its folder follow."""
+async def _moved(tasks: TaskStore[Async], files: TaskFiles, uuid: str, moving: Awaitable[object]) -> TaskOut:
+    """Answer with the task after a move; where nobody works on it, let its folder follow."""
     await moving
     task = await tasks.get_by_uuid(uuid)
     if task is None:
         raise NotFound(TASK, uuid)
-    if not lives(task):
-        await asyncio.to_thread(files.settle, task)
+    await asyncio.to_thread(files.settle_if_free, task)
     return TaskOut.model_validate(task)

@@ -96,6 +96,15 @@ class Adopted:
 # -- what stands in a task's files -----------------------------------------------------------------
 
 
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) else value
+
+
+Stamp = Annotated[str | None, BeforeValidator(_as_text)]
+"""When a line was written: ISO 8601, or whatever an older program wrote."""
+Number = int | float | None
+
+
 class Record(BaseModel):
     """A line of a task's file. What an older program left out is None; what it added is kept."""
 
@@ -108,8 +117,8 @@ class Message(Record):
     seq: int = Field(examples=[1])
     role: str = Field(examples=["user"])
     content: Any = Field(None, examples=["Fix the failing test."])
-    timestamp: str | None = Field(None, examples=["2026-11-21T08:18:22.000000+00:00"])
-    tokens: int | None = Field(None, examples=[7])
+    timestamp: Stamp = Field(None, examples=["2026-11-21T08:18:22.000000+00:00"])
+    tokens: Number = Field(None, examples=[7])
     tool_name: str | None = Field(None, examples=[None])
 
 
@@ -128,10 +137,10 @@ class Summary(Record):
     start_seq: int = Field(examples=[2])
     end_seq: int = Field(examples=[40])
     summary: str
-    original_tokens: int | None = Field(None, examples=[48_000])
-    summary_tokens: int | None = Field(None, examples=[900])
+    original_tokens: Number = Field(None, examples=[48_000])
+    summary_tokens: Number = Field(None, examples=[900])
     ratio: float | None = Field(None, description="summary_tokens / original_tokens", examples=[0.01875])
-    timestamp: str | None = None
+    timestamp: Stamp = None
 
 
 class ToolCall(Record):
@@ -144,7 +153,7 @@ class ToolCall(Record):
     status: str = Field("success", examples=["success"])
     error: str | None = None
     duration_ms: float | None = Field(None, examples=[12.5])
-    timestamp: str | None = None
+    timestamp: Stamp = None
 
 
 # -- the API ---------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from daicho.core.types import now, uuid_text
 from daicho.tasks.counting import Addition, add_up
 from daicho.tasks.models import ADDED, COUNTS, Task
 from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
-from daicho.tasks.schemas import COUNT_MAX, ENDED, LEADS_TO, TASK, Adopted, Reaped, TaskStatus
+from daicho.tasks.schemas import ENDED, LEADS_TO, TASK, Adopted, Reaped, TaskStatus
 
 log = logging.getLogger("daicho")
 
@@ -75,7 +75,13 @@ class TaskStore(Store[Mode]):
             return None
         if "process_id" in values or "hostname" in values:
             pid, host = (values.get(name, getattr(task, name)) for name in ("process_id", "hostname"))
-            values["process_identity"] = recorded_identity(pid, host)
+            values["process_identity"] = recorded_identity(pid, host, now())
+            values["heartbeat_at"] = None  # was another's
+        if (status or task.status) in ENDED and values.get("completed_at", now()) is None:
+            raise Invalid(
+                "completed_at cannot be empty: the task has ended",
+                "completed_at は空にできません: タスクは終了しています",
+            )
         if status is not None:
             _move(session, task.uuid, TaskStatus(status))
         if values:
@@ -86,7 +92,13 @@ class TaskStore(Store[Mode]):
 
     @operation
     def update_status(
-        self, session: Session, uuid: str | UUID, status: str, error_message: str | None = None
+        self,
+        session: Session,
+        uuid: str | UUID,
+        status: str,
+        error_message: str | None = None,
+        *,
+        claim: str | None = None,
     ) -> bool:
         """Move a task to a status, and note the time: ``started_at`` when it first runs, ``completed_at``
         when it ends.
@@ -94,12 +106,13 @@ class TaskStore(Store[Mode]):
         Args:
             status: pending, running, paused, completed, failed or stopped.
             error_message: why it failed or was stopped.
+            claim: only if the task is still in the hands of who claimed it so (``Task.claim``).
 
         Returns whether there is such a task. The status that it has already changes nothing. Raises
-        Invalid for an unknown status; Conflict where the task has ended (``resume`` takes it up again).
-        Seed 001, ``update_status``.
+        Invalid for an unknown status; Conflict where the task has ended (``resume`` takes it up again),
+        or is in other hands. Seed 001, ``update_status``.
         """
-        return _move(session, uuid, TaskStatus.of(status), error_message)
+        return _move(session, uuid, TaskStatus.of(status), error_message, claim)
 
     @grouped(add_up)
     def update_statistics(
@@ -267,10 +280,11 @@ class TaskStore(Store[Mode]):
             task_data: as for ``create``, with ``uuid``, ``process_id`` and ``hostname``.
             resume: take it over even if it has ended, or if its process has.
 
-        Returns the task, which runs. Raises Conflict while another process works on it, if it has
-        ended and is not to be resumed, or if it is about something else.
+        Returns the task, which runs; its ``claim`` is new. Raises Conflict while another process works
+        on it, if it has ended and is not to be resumed, or if it is about something else.
         """
-        row = {**_new_row({**task_data, "status": "running"}), "heartbeat_at": clock(session)}
+        row = _new_row({**task_data, "status": "running"})
+        row |= {"heartbeat_at": clock(session), "claim": str(uuid4())}
         if (task := _inserted(session, row)) is not None:
             return task
         task = _same(session, row, lock=True)
@@ -286,21 +300,16 @@ class TaskStore(Store[Mode]):
         ).scalar_one()
 
     @idempotent
-    def heartbeat(self, session: Session, uuid: str | UUID) -> str | None:
-        """Note that a task's process lives. Returns the task's status, or None if there is no task.
-
-        A status other than ``running`` tells the agent that someone has stopped its task.
+    def heartbeat(self, session: Session, uuid: str | UUID, *, claim: str | None = None) -> str | None:
+        """Note that a task's process lives. Returns the task's status: other than ``running``, someone
+        has stopped it. None if there is no such task, or it is not in the hands of ``claim`` any more.
         """
+        mine = [Task.uuid == uuid_text(uuid), *([Task.claim == claim] if claim else [])]
         alive = (
-            update(Task)
-            .where(Task.uuid == uuid_text(uuid), Task.status == TaskStatus.RUNNING)
-            .values(heartbeat_at=clock(session))
-            .returning(Task.status)
+            update(Task).where(*mine, Task.status == TaskStatus.RUNNING).values(heartbeat_at=clock(session))
         )
-        status: str | None = session.execute(alive).scalar()
-        if status is None:
-            status = session.scalar(select(Task.status).where(Task.uuid == uuid_text(uuid)))
-        return status
+        status: str | None = session.execute(alive.returning(Task.status)).scalar()
+        return status or session.scalar(select(Task.status).where(*mine))
 
     @operation
     def reap(
@@ -378,7 +387,9 @@ def _new_row(task_data: Mapping[str, Any]) -> dict[str, Any]:
         row.setdefault("started_at", moment)
     if status.ended:
         row.setdefault("completed_at", moment)
-    return _complete(row)
+    since = row.get("started_at") or row["created_at"]
+    identity = recorded_identity(row.get("process_id"), row.get("hostname"), since)
+    return _complete({**row, "process_identity": identity})
 
 
 def _whole_row(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -390,19 +401,19 @@ def _whole_row(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete(row: dict[str, Any]) -> dict[str, Any]:
-    """Give a row every column, and the identity of the process that it names."""
-    row = {**dict.fromkeys(SETTABLE), **row}
+    """Give a row every column."""
+    row = {**dict.fromkeys(SETTABLE), "process_identity": None, **row}
     for name in COUNTS:
         row[name] = row[name] or 0
-    row["process_identity"] = recorded_identity(row["process_id"], row["hostname"])
     return row
 
 
 def _count(name: str, number: int) -> int:
+    if number is None:
+        raise Invalid(f"{name} must be a whole number", f"{name} は整数でなければなりません")
+    Task.row(**{name: number})
     if number < 0:
         raise Invalid(f"{name}: {number} is negative", f"{name}: {number} は負の数です")
-    if number > COUNT_MAX:
-        raise Invalid(f"{name}: at most {COUNT_MAX:,}", f"{name}: 最大 {COUNT_MAX:,} です")
     return number
 
 
@@ -444,12 +455,19 @@ def _some(session: Session, condition: Any, limit: int, offset: int) -> Sequence
     return session.execute(newest.limit(limit).offset(offset)).scalars().all()
 
 
-def _move(session: Session, uuid: str | UUID, status: TaskStatus, error_message: str | None = None) -> bool:
+def _move(
+    session: Session,
+    uuid: str | UUID,
+    status: TaskStatus,
+    error_message: str | None = None,
+    claim: str | None = None,
+) -> bool:
     """Move a task to a status if its present one leads there; return whether there is such a task."""
     key, moment = uuid_text(uuid), now()
     values: dict[str, Any] = {"status": status.value}
     if status is TaskStatus.RUNNING:
         values["started_at"] = func.coalesce(Task.started_at, moment)
+        values["heartbeat_at"] = case((Task.heartbeat_at.is_not(None), clock(session)))
     if status.ended:
         values["completed_at"] = func.coalesce(Task.completed_at, moment)
     if error_message is not None:
@@ -458,19 +476,24 @@ def _move(session: Session, uuid: str | UUID, status: TaskStatus, error_message:
         first = func.coalesce(Task.error_message, message) if status.ended else message
         values["error_message"] = case((Task.status == status.value, first), else_=message)
     left = [other.value for other in TaskStatus if other not in LEADS_TO[status]]
+    mine = [Task.uuid == key, *([Task.claim == claim] if claim else [])]
     moved = session.execute(
-        update(Task).where(Task.uuid == key, Task.status.not_in(left)).values(values).returning(Task.uuid)
+        update(Task).where(*mine, Task.status.not_in(left)).values(values).returning(Task.uuid)
     )
     if moved.first() is not None:
         return True
-    present = session.scalar(select(Task.status).where(Task.uuid == key))
-    if present is None:
+    task = _found(session, uuid)
+    if task is None:
         return _nothing(uuid)
+    if claim and task.claim != claim:
+        raise Conflict(
+            f"task {key} is in the hands of another process", f"タスク {key} は別のプロセスが引き継いでいます"
+        )
     raise Conflict(
-        f"task {key} is {present}: it cannot become {status.value}"
-        + (" unless it is resumed" if present in ENDED else ""),
-        f"タスク {key} は {present} なので {status.value} にできません"
-        + ("。先に再開してください" if present in ENDED else ""),
+        f"task {key} is {task.status}: it cannot become {status.value}"
+        + (" unless it is resumed" if task.status in ENDED else ""),
+        f"タスク {key} は {task.status} なので {status.value} にできません"
+        + ("。先に再開してください" if task.status in ENDED else ""),
     )
 
 
@@ -480,7 +503,7 @@ def _take(session: Session, task: Task, values: Mapping[str, Any]) -> None:
     Raises Conflict while another process works on it, as far as anyone here can know.
     """
     process = Task.row(process_id=values.get("process_id"), hostname=values.get("hostname"))
-    process["process_identity"] = recorded_identity(process["process_id"], process["hostname"])
+    process["process_identity"] = recorded_identity(process["process_id"], process["hostname"], now())
     at = clock(session)
     seen = task.process_id is not None or task.heartbeat_at is not None
     own = task.process_identity is not None and task.process_identity == process["process_identity"]
@@ -494,6 +517,7 @@ def _take(session: Session, task: Task, values: Mapping[str, Any]) -> None:
         **values,
         **process,
         "heartbeat_at": at if process["process_id"] else None,
+        "claim": str(uuid4()),
         "status": TaskStatus.RUNNING.value,
         "started_at": func.coalesce(Task.started_at, now()),
         "completed_at": None,

@@ -1,7 +1,8 @@
 """Tasks of a coding agent (seed 001)
 
 A ``tasks`` table that the seed's own system has made (SQLAlchemy's types) is taken over with its
-rows. The older file with TEXT columns is another matter: ``daicho tasks adopt`` reads it.
+rows and with its further columns, nullable from then on. Its uuids arrive in one spelling: lower
+case with hyphens. The older file with TEXT columns is another matter: ``daicho tasks adopt`` reads it.
 
 Revision ID: 20261121_03
 Revises: 20261121_02
@@ -9,8 +10,11 @@ Create Date: 2026-11-21 15:00:00.000000
 
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,6 +35,12 @@ INDEXES = {
 }
 TIMES = ("created_at", "started_at", "completed_at")
 COUNTS = ("llm_call_count", "tool_call_count", "total_tokens", "compression_count")
+LATER = ("process_identity", "heartbeat_at", "claim")
+"""The columns that the next revision adds."""
+NOT_DIGITS = "[ {}-]|urn:uuid:"
+"""What a UUID's spelling may have besides its digits, in the patterns of Python and PostgreSQL."""
+SHOWN = 3
+"""Rows that a message names."""
 
 
 def columns() -> list[sa.Column[Any]]:
@@ -62,16 +72,19 @@ def upgrade() -> None:
     if inspector.has_table("tasks"):
         former = {column["name"]: column for column in inspector.get_columns("tasks")}
         _check(former)
-    sqlite = op.get_context().dialect.name == "sqlite"
-    if former and not sqlite:
-        _convert(former, inspector.get_pk_constraint("tasks")["constrained_columns"])
+    there = set()
+    if not former:
+        _create("tasks")
+    elif op.get_context().dialect.name == "sqlite":
+        references = list(_references(inspector))
+        _check_uuids()
+        _make_anew(references)
     else:
-        if former:
-            _set_aside(inspector)
-        op.create_table("tasks", *columns(), sa.PrimaryKeyConstraint("uuid", name="pk_tasks"))
-        if former:
-            _bring_over(former)
-    there = {index["name"] for index in inspector.get_indexes("tasks")} if former and not sqlite else set()
+        there = {index["name"] for index in inspector.get_indexes("tasks")}
+        if not isinstance(former["uuid"]["type"], sa.UUID):
+            _refuse(_references(inspector))
+            _check_uuids()
+        _convert(former, inspector.get_pk_constraint("tasks")["constrained_columns"])
     for name, of in INDEXES.items():
         if name not in there:
             op.create_index(name, "tasks", of)
@@ -81,40 +94,165 @@ def downgrade() -> None:
     op.drop_table("tasks")
 
 
+def _create(name: str) -> None:
+    op.create_table(name, *columns(), sa.PrimaryKeyConstraint("uuid", name="pk_tasks"))
+
+
+# -- what cannot be taken over --------------------------------------------------------------------
+
+
 def _check(former: dict[str, Any]) -> None:
     """Raise Outdated for a table that the seed's system has not made."""
     needed = {column.name for column in columns()}
-    if missing := sorted(needed - former.keys()):
-        raise Outdated(f"there is a table tasks already, without {', '.join(missing)}; rename it")
+    if missing := ", ".join(sorted(needed - former.keys())):
+        raise Outdated(
+            f"there is a table tasks already, without {missing}; rename it",
+            f"表 tasks が既にあり、{missing} がありません。その表の名前を変えてください",
+        )
     if any(isinstance(former[name]["type"], sa.String) for name in TIMES):
         raise Outdated(
             "this is a coding agent's old file, with its times as text; run: daicho tasks adopt FILE",
             "旧コーディングエージェントのファイルです (日時が文字列)。"
             "次を実行してください: daicho tasks adopt FILE",
         )
+    if taken := ", ".join(name for name in former if name.lower() in LATER):
+        raise Outdated(
+            f"the table tasks has columns of its own named {taken}, which Daicho adds; rename them",
+            f"表 tasks に、Daicho が追加する列と同じ名前の列 {taken} があります。名前を変えてください",
+        )
 
 
-def _set_aside(inspector: sa.Inspector) -> None:
-    for index in inspector.get_indexes("tasks"):
-        op.drop_index(str(index["name"]), "tasks")
-    op.rename_table("tasks", "tasks_former")
+def _check_uuids() -> None:
+    """Raise Outdated for rows whose uuid is none, and for rows that have the same one, spelled otherwise."""
+    rows = op.get_bind().exec_driver_sql("SELECT uuid, owner, repo, task_id FROM tasks")
+    wrong, twice = [], []
+    seen: dict[str, object] = {}
+    for uuid, owner, repo, task_id in rows:
+        canonical = _canonical(uuid)
+        if canonical is None:
+            wrong.append(f"{str(uuid)[:60]!r} ({owner}/{repo} {task_id})")
+        elif canonical in seen:
+            twice.append(f"{seen[canonical]} = {uuid}")
+        else:
+            seen[canonical] = uuid
+    if wrong:
+        raise Outdated(
+            f"the table tasks has rows whose uuid is no UUID ({len(wrong):,}): {_first(wrong)}; "
+            "correct or delete them, then run again: daicho db upgrade",
+            f"表 tasks に、uuid が UUID でない行が {len(wrong):,} 件あります: {_first(wrong)}。"
+            "直すか削除してから、もう一度実行してください: daicho db upgrade",
+        )
+    if twice:
+        raise Outdated(
+            f"the table tasks has rows with another row's uuid, spelled otherwise ({len(twice):,}): "
+            f"{_first(twice)}; keep one row of each, then run again: daicho db upgrade",
+            f"表 tasks に、uuid が別の行と表記だけ異なる行が {len(twice):,} 件あります: {_first(twice)}。"
+            "それぞれ 1 行だけ残してから、もう一度実行してください: daicho db upgrade",
+        )
 
 
-def _bring_over(former: dict[str, Any]) -> None:
-    names = [column.name for column in columns()]
-    quoted = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join(
-        f'coalesce("{name}", 0)' if name in COUNTS else f'lower("{name}")' if name == "uuid" else f'"{name}"'
-        for name in names
-    )
-    op.execute(f"INSERT INTO tasks ({quoted}) SELECT {values} FROM tasks_former")
-    op.drop_table("tasks_former")
+def _first(found: Sequence[str]) -> str:
+    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
+
+
+def _canonical(value: object) -> str | None:
+    """A UUID in lower case with hyphens, whatever its spelling; None for what is no UUID."""
+    if not isinstance(value, str):
+        return None
+    digits = re.sub(NOT_DIGITS, "", value, flags=re.IGNORECASE)
+    return str(UUID(digits)) if re.fullmatch("[0-9a-fA-F]{32}", digits) else None
+
+
+def _references(inspector: sa.Inspector) -> Iterator[tuple[str, str]]:
+    """The columns that reference a task's uuid: (table, column).
+
+    Raises Outdated for a reference to anything else of a task: only its uuid stays unique.
+    """
+    for table in inspector.get_table_names():
+        for key in inspector.get_foreign_keys(table):
+            if key["referred_table"].lower() != "tasks" or key["referred_schema"]:
+                continue
+            of = key["constrained_columns"]
+            # None named means the primary key, which will be uuid.
+            if len(of) > 1 or {name.lower() for name in key["referred_columns"]} - {"uuid"}:
+                _refuse([(table, ", ".join(of))])
+            yield table, of[0]
+
+
+def _refuse(references: Iterable[tuple[str, str]]) -> None:
+    """Raise Outdated for references that cannot be kept, if there are any."""
+    if found := _first([f"{table} ({of})" for table, of in references]):
+        raise Outdated(
+            f"other tables reference tasks in a way that cannot be kept: {found}; drop these foreign keys, "
+            "then run again: daicho db upgrade",
+            f"他の表から tasks への参照に、引き継げないものがあります: {found}。"
+            "その外部キーを外してから、もう一度実行してください: daicho db upgrade",
+        )
+
+
+# -- SQLite: a new table --------------------------------------------------------------------------
+
+
+def _make_anew(references: Sequence[tuple[str, str]]) -> None:
+    """Make the table anew beside the former one, then let it take its name and what references it."""
+    connection = op.get_bind()
+    driver = connection.connection.driver_connection
+    driver.create_function("canonical_uuid", 1, _canonical, deterministic=True)  # type: ignore[union-attr]
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    _create("tasks_new")
+    known = [column.name for column in columns()]
+    extra = []
+    for _, name, kind, *_ in connection.exec_driver_sql("PRAGMA table_xinfo(tasks)").fetchall():
+        if name not in known:
+            # The type as it was written: its name decides how SQLite keeps the values.
+            connection.exec_driver_sql(f"ALTER TABLE tasks_new ADD COLUMN {quote(name)} {kind}")
+            extra.append(name)
+    changed = {"uuid": "canonical_uuid(uuid)"} | {name: f"coalesce({name}, 0)" for name in COUNTS}
+    names = [*known, *extra]
+    into, values = ", ".join(map(quote, names)), ", ".join(changed.get(name, quote(name)) for name in names)
+    connection.exec_driver_sql(f"INSERT INTO tasks_new ({into}) SELECT {values} FROM tasks")
+    op.drop_table("tasks")
+    with _names_alone(connection):
+        op.rename_table("tasks_new", "tasks")
+    for table, of in references:
+        connection.exec_driver_sql(
+            f"UPDATE {quote(table)} SET {quote(of)} = canonical_uuid({quote(of)}) "
+            f"WHERE canonical_uuid({quote(of)}) <> {quote(of)}"
+        )
+    _check_references(connection)
+
+
+@contextmanager
+def _names_alone(connection: sa.Connection) -> Iterator[None]:
+    """Let a table be renamed while views still name the table that is gone."""
+    before = connection.exec_driver_sql("PRAGMA legacy_alter_table").scalar()
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA legacy_alter_table = {before}")
+
+
+def _check_references(connection: sa.Connection) -> None:
+    """Raise Outdated for rows that name a task that is not there: SQLite did not check, Daicho does."""
+    rows = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if lost := [f"{table} (row {row})" for table, row, parent, _ in rows if parent.lower() == "tasks"]:
+        raise Outdated(
+            f"there are rows that reference tasks that do not exist ({len(lost):,}): {_first(lost)}; "
+            "delete these rows, then run again: daicho db upgrade",
+            f"存在しないタスクを参照している行が {len(lost):,} 件あります: {_first(lost)}。"
+            "その行を削除してから、もう一度実行してください: daicho db upgrade",
+        )
+
+
+# -- PostgreSQL: in place -------------------------------------------------------------------------
 
 
 def _convert(former: dict[str, Any], key: list[str]) -> None:
     """Give a PostgreSQL table the seed's types where it has others, and let go what Daicho does not fill."""
     if not isinstance(former["uuid"]["type"], sa.UUID):
-        op.alter_column("tasks", "uuid", type_=sa.UUID, postgresql_using="uuid::uuid")
+        digits = f"regexp_replace(uuid, '{NOT_DIGITS}', '', 'gi')"
+        op.alter_column("tasks", "uuid", type_=sa.UUID, postgresql_using=f"{digits}::uuid")
     for name in TIMES:
         if not former[name]["type"].timezone:
             zoned = sa.DateTime(timezone=True)
@@ -129,4 +267,7 @@ def _convert(former: dict[str, Any], key: list[str]) -> None:
     for name in former.keys() - known:
         op.alter_column("tasks", name, nullable=True)
     if key != ["uuid"]:
-        raise Outdated(f"the primary key of tasks is ({', '.join(key)}), not (uuid)")
+        raise Outdated(
+            f"the primary key of tasks is ({', '.join(key)}), not (uuid)",
+            f"表 tasks の主キーが (uuid) ではなく ({', '.join(key)}) です",
+        )

@@ -1,4 +1,4 @@
-"""Tasks: which process works on one, and its last sign of life
+"""Tasks: who works on one, and the last sign of life
 
 Revision ID: 20261121_04
 Revises: 20261121_03
@@ -22,8 +22,10 @@ depends_on: str | Sequence[str] | None = None
 def upgrade() -> None:
     op.add_column("tasks", sa.Column("process_identity", sa.String(128)))
     op.add_column("tasks", sa.Column("heartbeat_at", Instant))
+    op.add_column("tasks", sa.Column("claim", sa.String(36)))
 
 
 def downgrade() -> None:
+    op.drop_column("tasks", "claim")
     op.drop_column("tasks", "heartbeat_at")
     op.drop_column("tasks", "process_identity")

@@ -1,0 +1,93 @@
+"""What the commands of several rooms have in common: options, pages, reports of what is not taken."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Annotated, TextIO, TypeVar
+
+import typer
+
+from daicho.core.language import say
+from daicho.core.page import LIMIT_MAX, Page
+from daicho.core.terminal import instant, note, printable
+
+T = TypeVar("T")
+
+REJECTS_SHOWN = 20
+
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=instant,
+        metavar="TIME",
+        help=say(
+            "Only those of this time or later: 2026-11-21, 2026-11-21T09:30, or 7d for 7 days ago.",
+            "この時刻以降のもののみ: 2026-11-21、2026-11-21T09:30、7d (7 日前)。",
+        ),
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=instant,
+        metavar="TIME",
+        help=say("Only those before this time.", "この時刻より前のもののみ。"),
+    ),
+]
+Limit = Annotated[int, typer.Option(min=1, help=say("At most so many.", "最大件数。"))]
+Every = Annotated[bool, typer.Option("--all", help=say("Without a limit.", "すべて。"))]
+Cursor = Annotated[
+    str | None,
+    typer.Option(help=say("Go on where a former answer ended.", "前回の続きから (前回示されたカーソル)。")),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help=say("JSON, one object a line; times in UTC.", "1 行 1 件の JSON (時刻は UTC)。")
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help=say("Do not ask.", "確認しない。"))]
+
+
+def pages(
+    read: Callable[..., Page[T]], limit: int | None = None, cursor: str | None = None
+) -> Iterator[Page[T]]:
+    """Give a list page by page: ``limit`` items of it, or all, from a cursor on."""
+    left = limit
+    while left is None or left > 0:
+        page = read(limit=min(left or LIMIT_MAX, LIMIT_MAX), cursor=cursor)
+        yield page
+        left = None if left is None else left - len(page)
+        if (cursor := page.next) is None:
+            return
+
+
+class Rejects:
+    """Reports what of a file is not taken: the first ones one by one, the others by their number.
+
+    Args:
+        log: takes every one of them, if given.
+    """
+
+    def __init__(self, log: TextIO | None) -> None:
+        self.count = 0
+        self._log = log
+
+    def report(self, reason: str) -> None:
+        """Report one."""
+        self.count += 1
+        line = printable(reason)
+        if self._log is not None:
+            self._log.write(line + "\n")
+        if self.count <= REJECTS_SHOWN:
+            note(line)
+
+    def end(self) -> None:
+        """Say how many there were that nothing was said of."""
+        if (more := self.count - REJECTS_SHOWN) > 0:
+            note(say(f"and {more:,} more", f"ほか {more:,} 件"))
+
+
+def note_more(cursor: str | None) -> None:
+    """Say how a list goes on, if it does."""
+    if cursor is not None:
+        note(say(f"more: --cursor {cursor}", f"続き: --cursor {cursor}"))
