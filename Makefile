@@ -7,6 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 PORT   ?= 8765
 ROWS   ?=
 ARGS   ?=
+JOBS   ?= 3
 export PYTHONUNBUFFERED = 1
 
 .PHONY: run test lint bench format docs clean help
@@ -14,7 +15,7 @@ export PYTHONUNBUFFERED = 1
 
 help:
 	@echo "make run     set up, fill a demo ledger, and open the console with live conversations"
-	@echo "make test    set up, start real servers, run every test   (ARGS='-k calls' for some)"
+	@echo "make test    set up, start real servers, run every test   (ARGS='-k calls' for some, JOBS=1 one by one)"
 	@echo "make lint    ruff check, ruff format --check, mypy --strict"
 	@echo "make bench   ours against the bare driver                 (ROWS=append for some)"
 	@echo "make format  let ruff mend what it can"
@@ -44,7 +45,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m tests.setup_browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

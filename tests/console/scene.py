@@ -1,8 +1,11 @@
-"""The calls on the README's pictures: always the same ones, on the same day."""
+"""The calls and tasks on the documents' pictures: always the same ones, on the same day."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 from daicho import Ledger
+from daicho.tasks import demo
+from daicho.tasks.files import TaskFiles
 
 NOW = datetime(2026, 10, 5, 5, 18, 22, tzinfo=UTC)
 ENGLISH, JAPANESE = "tel-0405", "tel-0403"
@@ -100,6 +103,19 @@ def fill(ledger: Ledger) -> None:
         ledger.calls.start(call_id, client, caller_number=caller, started_at=begun)
         _speak(ledger, call_id, talk[:depth], begun)
     ledger.calls.mark_transfer("tel-0409", HANDOVER)
+
+
+def tasks(ledger: Ledger) -> dict[str, str]:
+    """Write the demo's tasks as of the scene's day; return one that has ended, in English and in Japanese."""
+    demo.fill(ledger, random.Random(5), NOW)  # the same ones each time
+    files = TaskFiles(ledger.database.settings.context_storage.base_dir)
+    ended = [
+        task
+        for task in ledger.tasks.list(status="completed", limit=1000)
+        if len(files.messages(task.uuid).items) > 8
+    ]
+    japanese = {not (task.user or "").isascii(): task.uuid for task in ended}
+    return {"en": japanese[False], "ja": japanese[True]}
 
 
 def _speak(ledger: Ledger, call_id: str, talk: Talk, begun: datetime) -> datetime:

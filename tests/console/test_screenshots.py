@@ -17,9 +17,16 @@ def test_the_pictures_of_the_readme(serve: Callable[[str], Any], sqlite_url: str
     folder.mkdir(parents=True, exist_ok=True)
     with Ledger(sqlite_url) as ledger:
         scene.fill(ledger)
+        tasks = scene.tasks(ledger)
     with serve(sqlite_url) as console:
         for language, locale, call_id in (("en", "en-US", scene.ENGLISH), ("ja", "ja-JP", scene.JAPANESE)):
-            for name, path in (("console", "/calls"), ("call", f"/calls/{call_id}")):
+            pages = {
+                "console": "/calls",
+                "call": f"/calls/{call_id}",
+                "tasks": "/tasks",
+                "task": f"/tasks/{tasks[language]}",
+            }
+            for name, path in pages.items():
                 page = console.context(locale=locale).new_page()
                 page.clock.set_fixed_time(scene.NOW)
                 page.goto(console.base + path)

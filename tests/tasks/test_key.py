@@ -54,7 +54,6 @@ class Speaking:
             TaskKey("jira", "o", "r", "story", "AB-1"),
         ),
     ],
-    ids=str,
 )
 def test_a_key_is_read_in_many_forms(key: object, wanted: TaskKey) -> None:
     assert TaskKey.of(key) == wanted

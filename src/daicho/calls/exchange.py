@@ -147,8 +147,6 @@ def read_call(line: bytes, client_id: str, moment: datetime) -> CallRows:
         )
     except UnicodeDecodeError:
         raise Invalid("not UTF-8 text", "UTF-8 の文字列ではありません") from None
-    except OverflowError:
-        raise Invalid("a time is out of range", "時刻が範囲外です") from None
     except ValidationError as error:
         raise Invalid(_reason(error)) from None
 
