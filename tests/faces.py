@@ -9,6 +9,7 @@ from typing import Any
 from daicho import AsyncLedger, Ledger
 from daicho.calls.store import CallStore
 from daicho.core.operation import Sync
+from daicho.members.store import MemberStore
 from daicho.tasks.store import TaskStore
 
 
@@ -17,6 +18,7 @@ class Faces:
 
     calls: CallStore[Sync]
     tasks: TaskStore[Sync]
+    members: MemberStore[Sync]
 
     def __init__(self, ledger: Any, finish: Callable[[Awaitable[Any]], Any]) -> None:
         self.ledger = ledger

@@ -20,6 +20,7 @@ from daicho.core.operation import (
     SyncRunner,
 )
 from daicho.core.settings import Settings, parse_url
+from daicho.members.store import MemberStore
 from daicho.tasks.context import TaskContextManager
 from daicho.tasks.store import TaskStore
 
@@ -29,6 +30,7 @@ class Rooms(Generic[Mode]):
 
     calls: CallStore[Mode]
     tasks: TaskStore[Mode]
+    members: MemberStore[Mode]
 
     def __init__(self, runner: Runner) -> None:
         for name, store in get_type_hints(Rooms).items():

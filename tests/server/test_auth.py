@@ -37,7 +37,8 @@ def test_no_route_answers_without_the_right_key(
     with one_server.client(None) as client:
         answer = client.request(method, concrete, headers=headers)
     if path in PUBLIC:
-        assert answer.status_code == 200
+        off = path.startswith("/webhooks/")  # until it has a token of its own
+        assert answer.status_code == (404 if off else 200)
     else:
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"

@@ -152,8 +152,10 @@ class Screen:
         listener = asyncio.create_task(listen())
         try:
             while True:
+                # Not wait_for: before Python 3.12 it drops a cancellation that comes with what it waits for.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), patience())
+                    async with asyncio.timeout(patience()):
+                        await changed.wait()
                 changed.clear()
                 async with self.guard():
                     await look()

@@ -98,6 +98,24 @@ class ContextStorage(Section):
     base_dir: Path = Path("contexts")
 
 
+class Storage(Section):
+    """``storage``: the S3 or MinIO server of members' files; what is unset, AWS's own variables say."""
+
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+
+
+class Members(Section):
+    """``members``: where members' files are, and who may tell of changes."""
+
+    source: str | None = Field(None, description="The bucket that /webhooks/minio looks into.")
+    webhook_token: SecretStr | None = Field(
+        None, description="What MinIO sends as its auth_token; unset, the webhook is off."
+    )
+
+
 class Server(Section):
     """``server``: what ``daicho serve`` listens on and whom it lets in."""
 
@@ -125,6 +143,12 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DB_ECHO": ("database", "echo"),
     "DAICHO_SQLITE_SYNCHRONOUS": ("database", "sqlite", "synchronous"),
     "DAICHO_CONTEXTS": ("context_storage", "base_dir"),
+    "AWS_ENDPOINT_URL": ("storage", "endpoint"),
+    "AWS_REGION": ("storage", "region"),
+    "AWS_ACCESS_KEY_ID": ("storage", "access_key_id"),
+    "AWS_SECRET_ACCESS_KEY": ("storage", "secret_access_key"),
+    "DAICHO_MEMBERS_SOURCE": ("members", "source"),
+    "DAICHO_WEBHOOK_TOKEN": ("members", "webhook_token"),
     "DAICHO_HOST": ("server", "host"),
     "DAICHO_PORT": ("server", "port"),
     "DAICHO_TOKEN": ("server", "token"),
@@ -144,6 +168,8 @@ class Settings(BaseSettings):
 
     database: Database = Database()
     context_storage: ContextStorage = ContextStorage()
+    storage: Storage = Storage()
+    members: Members = Members()
     server: Server = Server()
 
     def __init__(self, **values: Any) -> None:

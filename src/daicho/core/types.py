@@ -51,6 +51,10 @@ class StringList(TypeDecorator[list[str]]):
         return dialect.type_descriptor(ARRAY(Text()) if dialect.name == "postgresql" else JSON())
 
 
+Json = JSON().with_variant(postgresql.JSONB(), "postgresql")
+"""Anything that JSON can hold: JSONB on PostgreSQL."""
+
+
 class Snowflake(TypeDecorator[int]):
     """A 64-bit Discord id. One that does not fit is ``Invalid`` before it reaches the database."""
 

@@ -98,8 +98,10 @@ def create_app(
     problems.install(app)
     app.include_router(meta)
     for room in ROOMS:
-        router = importlib.import_module(f"daicho.{room}.routes").router
-        app.include_router(router, prefix="/api/v1", dependencies=[Depends(BEARER)])
+        routes = importlib.import_module(f"daicho.{room}.routes")
+        app.include_router(routes.router, prefix="/api/v1", dependencies=[Depends(BEARER)])
+        for hooks in getattr(routes, "HOOKS", ()):  # they look at tokens of their own
+            app.include_router(hooks)
     nothing = _nothing_but(tuple(app.routes))
     app.add_api_route("/api/{path:path}", nothing, methods=list(METHODS), include_in_schema=False)
     if console:

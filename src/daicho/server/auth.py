@@ -20,8 +20,8 @@ from daicho.server.network import is_loopback
 from daicho.server.problems import TITLES, problem
 from daicho.server.sessions import SESSION_SECONDS, Sessions
 
-PUBLIC = frozenset({"/health", "/login"})
-"""The paths that anyone may ask for."""
+PUBLIC = frozenset({"/health", "/login", "/webhooks/minio"})
+"""The paths that anyone may ask for; a webhook looks at its own token."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_BYTES = 4096
 

@@ -1,0 +1,130 @@
+"""The page of one member: a person or a virtual one, and the file that describes them."""
+
+from daicho.core.elements import box, show, words
+from daicho.core.errors import Invalid, NotFound
+from daicho.core.language import say
+from daicho.core.screen import Console, Screen
+from daicho.members.models import HumanMember, VirtualMember
+from daicho.members.needs import LiveMemberLedger
+from daicho.members.page_facts import ChipSection, Facts, FileTrouble, Passage, Provenance
+from daicho.members.page_words import KINDS, monogram, overview
+from daicho.members.schemas import Kind
+
+Member = HumanMember | VirtualMember
+
+
+def register(console: Console[LiveMemberLedger]) -> None:
+    """Add the pages of one member to the console."""
+
+    @console.page("/members/human/{name:path}", "members")
+    async def one_person(screen: Screen) -> None:
+        await MemberPage(console.ledger, screen, Kind.HUMAN).open()
+
+    @console.page("/members/virtual/{name:path}", "members")
+    async def one_virtual_member(screen: Screen) -> None:
+        await MemberPage(console.ledger, screen, Kind.VIRTUAL).open()
+
+
+class MemberPage:
+    """A member on the page: drawn once found, and brought up to date from then on."""
+
+    def __init__(self, ledger: LiveMemberLedger, screen: Screen, kind: Kind) -> None:
+        self._members, self._screen, self._kind = ledger.members, screen, kind
+        self._name = screen.route["name"] or screen.query.get("name", "")
+        screen.name(self._name)
+        self._body = box("d-section d-roomy")
+        self._drawn: Drawn | None = None
+        self._missing = False
+
+    async def open(self) -> None:
+        """Show the member, and follow what changes."""
+        await self._screen.follow("members", self.look)
+
+    async def look(self) -> None:
+        """Bring the page up to date."""
+        member = await self._find()
+        if member is None:
+            self._miss()
+            return
+        file = await self._members.file(member.file_uri) if member.file_uri else None
+        if self._drawn is None:
+            self._missing = False
+            self._body.clear()
+            with self._body:
+                self._drawn = Drawn(member, self._screen, self)
+        self._drawn.take(member)
+        self._drawn.trouble.take(file)
+        self._drawn.provenance.take(member.file_uri, file)
+
+    async def text(self) -> str | None:
+        """Read the member's long text again: what a person says of themselves, or a prompt."""
+        return _text(await self._find())
+
+    async def _find(self) -> Member | None:
+        try:
+            if self._kind is Kind.HUMAN:
+                return await self._members.get_human(self._name)
+            return await self._members.get_virtual(self._name)
+        except (NotFound, Invalid):  # there is none, or there cannot be one of such a name
+            return None
+
+    def _miss(self) -> None:
+        if self._missing:
+            return
+        self._drawn, self._missing = None, True
+        self._screen.client.status_code = 404
+        self._body.clear()
+        with self._body, box("d-sheet d-empty"):
+            words(say("There is no such member.", "そのメンバーはいません。"), tag="b")
+            words(self._name, "d-mono d-title")
+            words(say("To all members", "メンバー一覧へ"), "d-link", "a", href=overview(self._kind))
+
+
+class Drawn:
+    """The parts of a member's page."""
+
+    def __init__(self, member: Member, screen: Screen, page: MemberPage) -> None:
+        kind = Kind.HUMAN if isinstance(member, HumanMember) else Kind.VIRTUAL
+        back = say(f"‹ {KINDS[kind].en}", f"‹ {KINDS[kind].ja}")
+        words(back, "d-link d-small", "a", href=overview(kind))
+        with box("d-row d-tight"):
+            monogram(kind, member.name, "d-large")
+            with box("d-head"):
+                words(member.name, "d-title", "h1", dir="auto")
+                self._role = words("", "d-title d-quiet", "div", dir="auto")
+        self.trouble = FileTrouble()
+        with box("d-call"):
+            with box("d-beside"):
+                self._facts = Facts()
+                self.provenance = Provenance()
+            with box("d-section d-roomy"):
+                self._skills = ChipSection(say("Skills", "スキル"))
+                self._traits = ChipSection(say("Personality", "性格"))
+                self._expertise = ChipSection(say("Expertise", "専門分野"), "d-expertise")
+                self._text = _passage(kind, screen, page)
+
+    def take(self, member: Member) -> None:
+        """Show the member as they are now."""
+        self._role.set_text(member.role or "")
+        show(self._role, bool(member.role))
+        person = member if isinstance(member, HumanMember) else None
+        virtual = member if isinstance(member, VirtualMember) else None
+        self._skills.take(person.skills if person else None)
+        self._traits.take(virtual.personality_traits if virtual else None)
+        self._expertise.take(virtual.expertise_areas if virtual else None)
+        self._facts.take(member)
+        self._text.take(_text(member))
+
+
+def _passage(kind: Kind, screen: Screen, page: MemberPage) -> Passage:
+    if kind is Kind.HUMAN:
+        title, nothing = say("About", "自己紹介"), say("Nothing is said.", "自己紹介はありません。")
+    else:
+        title, nothing = say("System prompt", "システムプロンプト"), say("There is none.", "ありません。")
+    return Passage(screen, title, nothing, page.text)
+
+
+def _text(member: Member | None) -> str | None:
+    if member is None:
+        return None
+    return member.bio if isinstance(member, HumanMember) else member.system_prompt
