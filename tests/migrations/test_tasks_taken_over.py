@@ -248,18 +248,24 @@ def test_uuids_arrive_in_one_spelling(empty_url: str, spelling: str, kind: str) 
         assert [task.uuid for task in ledger.tasks.list()] == [UUID.lower()]
 
 
-@pytest.mark.parametrize(
-    "wrong", ["", "42", None, UUID[:-1], UUID + "0", "+" + UUID.replace("-", "")[1:], "花" * 32]
-)
-def test_what_is_no_uuid_stops_the_migration(empty_url: str, wrong: str | None) -> None:
-    if wrong is None and empty_url.startswith("postgresql"):
-        pytest.skip("PostgreSQL has no NULL in a primary key")
-    spelled(empty_url, UUID, wrong)
-    before = contents(empty_url)
+def stopped_by(url: str, wrong: str | None) -> None:
+    spelled(url, UUID, wrong)
+    before = contents(url)
     with pytest.raises(Outdated, match=r"no UUID \(1\): .*\(o/r 42\); correct or delete them") as caught:
-        upgrade(empty_url)
+        upgrade(url)
     assert repr(str(wrong)) in str(caught.value)
-    assert contents(empty_url) == before
+    assert contents(url) == before
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "42", UUID[:-1], UUID + "0", "+" + UUID.replace("-", "")[1:], "花" * 32]
+)
+def test_what_is_no_uuid_stops_the_migration(empty_url: str, wrong: str) -> None:
+    stopped_by(empty_url, wrong)
+
+
+def test_a_missing_uuid_which_only_sqlite_allows_stops_the_migration(sqlite_url: str) -> None:
+    stopped_by(sqlite_url, None)
 
 
 def test_of_many_that_are_no_uuid_the_first_few_are_named(empty_url: str) -> None:

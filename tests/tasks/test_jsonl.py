@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daicho import Conflict, Invalid, Unavailable
 from daicho.tasks import jsonl
-from daicho.tasks.jsonl import JsonLines
+from daicho.tasks.appending import JsonLines
 from daicho.tasks.schemas import Message
 
 

@@ -28,7 +28,7 @@ from uuid import uuid4
 from daicho import Conflict, Ledger, Settings, TaskContextManager
 from daicho.core import engine
 from daicho.tasks.files import TaskFiles, place_of
-from daicho.tasks.jsonl import JsonLines
+from daicho.tasks.appending import JsonLines
 from daicho.tasks.repair import examine
 
 url, folder = sys.argv[1], Path(sys.argv[2])

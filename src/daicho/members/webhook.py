@@ -4,8 +4,6 @@ A notification says which file to look at; what is done follows from the file as
 and late ones are harmless, in whichever order they come.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote_plus
@@ -18,16 +16,14 @@ from daicho.core.language import Text, say
 from daicho.core.operation import Async
 from daicho.core.settings import Settings
 from daicho.core.web import problems
-from daicho.members.schemas import FileStatus, Kind, Listed, Outcome, Saved, is_member_file, told
+from daicho.members.noticing import is_later, kind_of, look, removed
+from daicho.members.schemas import Outcome, told
 from daicho.members.store import MemberStore
-from daicho.members.sync import seen_file
 
 if TYPE_CHECKING:
     from daicho.members.source import Source
 
 hooks = APIRouter(tags=["webhooks"], responses=problems(401, 404, 422, 503))
-RETRIED = 200
-"""Files in conflict that are looked at again when a name has become free."""
 
 
 class _Part(BaseModel):
@@ -113,67 +109,19 @@ async def _take(members: MemberStore[Async], source: "Source", record: Record) -
     key = unquote_plus(record.s3.object.key)
     uri = f"s3://{record.s3.bucket.name}/{key}"
     path = source.path(uri)
-    kind = _kind(path) if uri.startswith(f"{source.base}/") else None
+    kind = kind_of(path) if uri.startswith(f"{source.base}/") else None
     event = record.event_name.removeprefix("s3:")
     if kind is None or not event.startswith(("ObjectCreated:", "ObjectRemoved:")):
         return Result(key=key, outcome="ignored")
     sequencer = record.s3.object.sequencer
     known = await members.file(uri)
-    if known is not None and not _later(sequencer, known.sequencer):
+    if known is not None and not is_later(sequencer, known.sequencer):
         return Result(key=key, outcome="known")
     try:
         saved = await look(members, source, kind, path, sequencer)
     except FileNotFoundError:
-        return Result(key=key, outcome=await _removed(members, source, kind, uri))
+        return Result(key=key, outcome=await removed(members, source, kind, uri))
     errors = [] if saved.reason is None else [str(saved.reason)]
     if saved.outcome is Outcome.INVALID and (file := await members.file(uri)) is not None:
         errors = [told(problem) for problem in file.problems or []]
     return Result(key=key, outcome=saved.outcome, errors=errors)
-
-
-async def look(
-    members: MemberStore[Async], source: "Source", kind: Kind, path: str, sequencer: str | None = None
-) -> Saved:
-    """Take one file over as it is now. Raises FileNotFoundError if it is no more."""
-    content, etag, modified_at = await source.read(path)
-    seen = seen_file(Listed(kind, path, etag, modified_at), source.uri(path), content, etag)
-    gone = set()
-    if seen.row:
-        held = (await members.holders_of(kind, [str(seen.row["name"])])).values()
-        for holder in held:
-            other = holder["file_uri"]
-            if other and other != seen.file_uri and other.startswith(f"{source.base}/"):
-                gone |= {other} if not await source.has(source.path(other)) else set()
-    saved = await members.save_file(replace(seen, sequencer=sequencer, gone=frozenset(gone)))
-    if saved.outcome in {Outcome.ADDED, Outcome.CHANGED}:
-        await members.remove_files(sorted(gone))
-    return saved
-
-
-async def _removed(members: MemberStore[Async], source: "Source", kind: Kind, uri: str) -> str:
-    """A file is no more: its member goes on under a file that waits for the name, or is removed."""
-    async for waiting in _in_conflict(members, source):
-        try:
-            await look(members, source, _kind(waiting) or kind, waiting)
-        except FileNotFoundError:
-            continue
-    return "removed" if await members.remove_files([uri]) else "gone"
-
-
-async def _in_conflict(members: MemberStore[Async], source: "Source") -> AsyncIterator[str]:
-    troubled = await members.troubled_files(limit=RETRIED)
-    for file in troubled.items:
-        if file.status == FileStatus.CONFLICT and file.file_uri.startswith(f"{source.base}/"):
-            yield source.path(file.file_uri)
-
-
-def _kind(path: str) -> Kind | None:
-    return next((kind for kind in Kind if is_member_file(kind, path)), None)
-
-
-def _later(sequencer: str | None, known: str | None) -> bool:
-    """Whether an event is later than one that is known; where nobody can know, it is looked at."""
-    if sequencer is None or known is None:
-        return True
-    longest = max(len(sequencer), len(known))
-    return sequencer.ljust(longest, "0") > known.ljust(longest, "0")

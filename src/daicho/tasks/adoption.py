@@ -68,7 +68,7 @@ class OldTasks:
             yield [self._row(row) for row in rows]
             return
         last = -(2**63)
-        statement = f"SELECT rowid, {columns} FROM tasks WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608
+        statement = f"SELECT rowid, {columns} FROM tasks WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608  (as above)
         while rows := self._run(statement, last, CHUNK):
             last = rows[-1][0]
             yield [self._row(row) for row in rows]

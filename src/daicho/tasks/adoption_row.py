@@ -12,8 +12,8 @@ from daicho.core.language import Text
 from daicho.core.types import uuid_text
 from daicho.tasks.adoption_times import read_time
 from daicho.tasks.models import COUNTS, Task
+from daicho.tasks.rows import IDENTITY
 from daicho.tasks.schemas import COUNT_MAX, TaskStatus
-from daicho.tasks.store import IDENTITY
 
 Stored = str | int | float | bytes | None
 """What a cell of an SQLite table holds; bytes are a text, or what was meant to be one."""

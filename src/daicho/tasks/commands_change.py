@@ -196,12 +196,8 @@ def _settled(ledger: TaskLedger, uuid: str) -> bool:
 
 def delete_with_files(ledger: TaskLedger, files: TaskFiles, uuid: str) -> None:
     """Delete a task and its folder; where it is broken off in between, ``repair`` knows what to do."""
-    files.set_aside(uuid)
-    try:
+    with files.out_of_sight(uuid):
         ledger.tasks.delete(uuid)
-    except DaichoError:
-        files.put_back(uuid)
-        raise
     files.discard(uuid)
 
 

@@ -22,11 +22,10 @@ from daicho.core.settings import Settings
 from daicho.core.types import uuid_text
 from daicho.tasks.conversation import Conversation, SummaryStore, ToolStore
 from daicho.tasks.files import TaskFiles
-from daicho.tasks.key import TaskKey
+from daicho.tasks.key import TaskKey, described
 from daicho.tasks.lock import Hold
 from daicho.tasks.messages import MessageStore
 from daicho.tasks.needs import OwnTaskLedger, TaskLedger
-from daicho.tasks.process import hostname
 from daicho.tasks.schemas import TaskStatus
 
 log = logging.getLogger("daicho")
@@ -85,7 +84,7 @@ class TaskContextManager:
             )
         self.uuid = uuid
         settings = config if isinstance(config, Settings) else Settings.of(config)
-        described = _described(TaskKey.of(task_key), uuid, {} if isinstance(config, Settings) else config)
+        row = described(TaskKey.of(task_key), uuid, {} if isinstance(config, Settings) else config)
         self._own: OwnTaskLedger | None = None
         if ledger is None:
             ledger = self._own = type(self).open_ledger(settings)
@@ -101,7 +100,7 @@ class TaskContextManager:
         self._token = object()
         self._let_go = weakref.finalize(self, _leave, self._own, uuid, self._token)
         try:
-            self._begin({**described, "user": user}, is_resumed)
+            self._begin({**row, "user": user}, is_resumed)
         except BaseException:
             self._rest()
             self._let_go()
@@ -223,14 +222,14 @@ class TaskContextManager:
 
     # -- how it goes --------------------------------------------------------------------------------------
 
-    def _begin(self, described: Mapping[str, Any], is_resumed: bool) -> None:
+    def _begin(self, row: Mapping[str, Any], is_resumed: bool) -> None:
         """Hold the folder, then claim the task: what goes wrong before that leaves the ledger as it was."""
         self._enter()
         made = self.files.folder(self.uuid) is None
         self.files.make(self.uuid)
         try:
             self._open()
-            task = self._ledger.tasks.claim(described, resume=is_resumed)
+            task = self._ledger.tasks.claim(row, resume=is_resumed)
         except BaseException:
             if made and self._hold is not None and (folder := self.files.folder(self.uuid)) is not None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -376,32 +375,6 @@ def _retire(uuid: str, token: object) -> None:
             del _at_work[uuid]
 
 
-def _described(key: TaskKey, uuid: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's row as far as the key and the configuration tell."""
-    llm = _section(config, "llm")
-    provider = llm.get("provider")
-    chosen = {**llm, **_section(llm, str(provider))}
-    length = chosen.get("context_length")
-    return {
-        "uuid": uuid,
-        "task_source": key.task_source,
-        "owner": key.owner,
-        "repo": key.repo,
-        "task_type": key.task_type,
-        "task_id": key.task_id,
-        "process_id": os.getpid(),
-        "hostname": hostname(),
-        "llm_provider": None if provider is None else str(provider),
-        "model": None if chosen.get("model") is None else str(chosen["model"]),
-        "context_length": length if isinstance(length, int) else None,
-    }
-
-
 def _storable(text: str) -> str:
     """A text of any origin as a column takes it, at a length that people read."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "�")[:10_000]
-
-
-def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = config.get(name)
-    return found if isinstance(found, Mapping) else {}

@@ -9,7 +9,8 @@ from typing import Any
 from daicho.core.errors import Invalid
 from daicho.core.types import now
 from daicho.tasks import files
-from daicho.tasks.jsonl import JsonLines, records
+from daicho.tasks.appending import JsonLines
+from daicho.tasks.jsonl import records
 from daicho.tasks.messages import MessageStore, whole
 from daicho.tasks.schemas import Outcome, Summary, ToolCall
 

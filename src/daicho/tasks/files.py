@@ -6,6 +6,7 @@ The database says how far a task is; its folder follows. Every move is one renam
 import errno
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -178,6 +179,19 @@ class TaskFiles:
                 f"タスク {task.uuid} は処理中です。先に停止してください",
             )
         return hold
+
+    @contextmanager
+    def out_of_sight(self, uuid: str) -> Iterator[None]:
+        """Keep a task's folder aside while the task is deleted, and put it back if that fails.
+
+        In this order a crash never leaves a folder that looks like a lost record. ``discard`` it after.
+        """
+        self.set_aside(uuid)
+        try:
+            yield
+        except BaseException:
+            self.put_back(uuid)
+            raise
 
     def set_aside(self, uuid: str) -> Path | None:
         """Take a task's folder out of sight before the task is deleted; None if it has none."""

@@ -6,7 +6,6 @@ torn; nobody was told that it was written. A place in a file is the byte at whic
 
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
-from daicho.core.errors import Conflict, Invalid, Unavailable
-from daicho.core.language import Text
+from daicho.core.errors import Invalid, Unavailable
 from daicho.core.page import check_limit
 from daicho.tasks.schemas import Record
 
@@ -178,100 +176,6 @@ def mend(path: Path) -> bytes:
         return cut
 
 
-class JsonLines(Generic[R]):
-    """A file that lines are appended to, by one process, from any of its threads.
-
-    Args:
-        path: the file; made if it is not there.
-        kind: what a line is.
-        number: the field that counts the lines from 1; None if they are not counted.
-        durable: whether a line outlives power loss too, not only the end of the process.
-
-    Mends the file first; ``torn`` is what had to be cut.
-    """
-
-    def __init__(self, path: Path, kind: type[R], number: str | None = None, *, durable: bool = True) -> None:
-        self.path = path
-        self.torn = mend(path)
-        self._kind = kind
-        self._number = number
-        self._durable = durable
-        self._lock = threading.Lock()
-        try:
-            self._file = path.open("ab", buffering=0)
-        except OSError as error:
-            raise not_written(path, error) from None
-        last = last_number(path, kind, number) if number else 0
-        # One value, so that whatever interrupts an append finds both of before or both of after.
-        self._end = (self._file.tell(), last)
-
-    @property
-    def last(self) -> int:
-        """The number of the last line."""
-        return self._end[1]
-
-    @property
-    def closed(self) -> bool:
-        """Whether the file has been let go."""
-        return self._file.closed
-
-    @property
-    def told(self) -> list[Text]:
-        """What was cut, as something to tell; nothing if nothing was."""
-        if not self.torn:
-            return []
-        start = self.torn[:40].decode(errors="replace")
-        return [
-            Text(
-                f"{self.path.name}: a torn last line of {len(self.torn):,} bytes was cut ({start!r})",
-                f"{self.path.name}: 切れた最後の行 ({len(self.torn):,} バイト) を除きました ({start!r})",
-            )
-        ]
-
-    def append(self, fields: Mapping[str, Any]) -> R:
-        """Append a line, with the next number; it is there, whole, when this returns it.
-
-        Raises, with nothing written: Invalid for what is no line of this file; Unavailable when the disk
-        fails; Conflict once the file is closed.
-        """
-        with self._lock:
-            if self._file.closed:
-                raise Conflict(
-                    f"{self.path.name}: nobody works on this task any more",
-                    f"{self.path.name}: このタスクの作業は終わっています",
-                )
-            size, last = self._end
-            line = to_json({self._number: last + 1, **fields} if self._number else fields)
-            record = self._checked(line)
-            try:
-                rest = memoryview(line)
-                while rest:
-                    rest = rest[self._file.write(rest) :]
-                if self._durable:
-                    os.fsync(self._file.fileno())
-                self._end = (size + len(line), last + 1)
-            except BaseException as error:
-                if self._end == (size, last):
-                    with suppress(OSError):  # what stays is a torn line, which the next reader does not count
-                        self._file.truncate(size)
-                if isinstance(error, OSError):
-                    raise not_written(self.path, error) from None
-                raise
-            return record
-
-    def close(self) -> None:
-        """Let the file go. A second call does nothing."""
-        with self._lock:
-            self._file.close()
-
-    def _checked(self, line: bytes) -> R:
-        """Return a line as its readers will read it, or raise Invalid."""
-        found = _parsed(0, line, self._kind)
-        if found.record is None:
-            raise Invalid(f"{self.path.name}: {found.problem}")
-        return found.record
-
-
 def to_json(record: Mapping[str, Any]) -> bytes:
     """Write a record as a line. Raises Invalid for what JSON or UTF-8 cannot hold."""
     try:
@@ -380,11 +284,11 @@ def _lines(file: BinaryIO, kind: type[R], stop: int) -> Iterator[Line[R]]:
     at = file.tell()
     while at < stop:
         line = file.readline()
-        yield _parsed(at, line, kind)
+        yield parsed(at, line, kind)
         at += len(line)
 
 
-def _parsed(at: int, line: bytes, kind: type[R]) -> Line[R]:
+def parsed(at: int, line: bytes, kind: type[R]) -> Line[R]:
     try:
         return Line(at, kind.model_validate_json(line.removeprefix(BOM) if at == 0 else line))
     except ValidationError as error:

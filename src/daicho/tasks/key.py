@@ -1,10 +1,12 @@
 """What a task is about, in the ways in which coding agents say it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from daicho.core.errors import Invalid
+from daicho.tasks.process import hostname
 
 TYPES = ("issue", "pull_request", "merge_request")
 NUMBERS = ("task_id", "number", "issue_iid", "mr_iid", "iid", "id")
@@ -65,3 +67,29 @@ def _kind(values: Mapping[str, Any]) -> tuple[str | None, str | None]:
         if joined == known or joined.endswith(f"_{known}"):
             return source or joined.removesuffix(known).rstrip("_") or None, known
     return source, kind or values.get("type")
+
+
+def described(key: TaskKey, uuid: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's row as far as the key and the configuration tell."""
+    llm = _section(config, "llm")
+    provider = llm.get("provider")
+    chosen = {**llm, **_section(llm, str(provider))}
+    length = chosen.get("context_length")
+    return {
+        "uuid": uuid,
+        "task_source": key.task_source,
+        "owner": key.owner,
+        "repo": key.repo,
+        "task_type": key.task_type,
+        "task_id": key.task_id,
+        "process_id": os.getpid(),
+        "hostname": hostname(),
+        "llm_provider": None if provider is None else str(provider),
+        "model": None if chosen.get("model") is None else str(chosen["model"]),
+        "context_length": length if isinstance(length, int) else None,
+    }
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}

@@ -5,14 +5,13 @@ none for folders; there the ledger's claim alone keeps two agents apart.
 """
 
 import os
+import sys
 import weakref
 from pathlib import Path
 from typing import Self
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 class Hold:
@@ -42,7 +41,7 @@ def take(folder: Path) -> Hold | None:
 
     Raises FileNotFoundError if it is not there.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         return Hold(None)
     opened = os.open(folder, os.O_RDONLY)
     try:

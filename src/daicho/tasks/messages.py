@@ -15,7 +15,8 @@ from daicho.core.errors import Invalid, Unavailable
 from daicho.core.language import Text
 from daicho.core.types import now
 from daicho.tasks import files, jsonl
-from daicho.tasks.jsonl import JsonLines, count_lines, records, to_json
+from daicho.tasks.appending import JsonLines
+from daicho.tasks.jsonl import count_lines, records, to_json
 from daicho.tasks.layout import Run, Segment, arrange, cover_of, runs_of, standing
 from daicho.tasks.schemas import CurrentMessage, Message, Role, Summary
 

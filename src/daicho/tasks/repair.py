@@ -21,8 +21,9 @@ from daicho.tasks.files import TaskFiles, metadata_of, place_of
 from daicho.tasks.jsonl import is_torn
 from daicho.tasks.models import Task
 from daicho.tasks.process import hostname, lives
+from daicho.tasks.rows import SETTABLE
 from daicho.tasks.schemas import ENDED, TaskStatus
-from daicho.tasks.store import SETTABLE, TaskStore
+from daicho.tasks.store import TaskStore
 
 TIMES = ("created_at", "started_at", "completed_at")
 FOUND = "found without a record; how it went is not known"

@@ -155,12 +155,8 @@ async def delete_task(tasks: Tasks, files: Files, uuid: str) -> None:
     if task is None:
         raise NotFound(TASK, uuid)
     with await asyncio.to_thread(files.take_to_delete, task):
-        await asyncio.to_thread(files.set_aside, task.uuid)
-        try:
+        with files.out_of_sight(task.uuid):
             await tasks.delete(task.uuid)
-        except BaseException:
-            await asyncio.to_thread(files.put_back, task.uuid)
-            raise
         await asyncio.to_thread(files.discard, task.uuid)
 
 

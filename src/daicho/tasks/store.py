@@ -11,20 +11,17 @@ from sqlalchemy.orm import Session
 
 from daicho.core.dialect import clock, insert
 from daicho.core.errors import Conflict, Invalid, NotFound
-from daicho.core.model import check_text, unknown_name
+from daicho.core.model import check_text
 from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query
 from daicho.core.page import LIMIT_MAX, Page, check_limit, keyset
 from daicho.core.types import now, uuid_text
 from daicho.tasks.counting import Addition, add_up
-from daicho.tasks.models import ADDED, COUNTS, Task
+from daicho.tasks.models import COUNTS, Task
 from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
+from daicho.tasks.rows import IDENTITY, SETTABLE, checked, new_row, whole_count, whole_row
 from daicho.tasks.schemas import ENDED, LEADS_TO, TASK, Adopted, Reaped, TaskStatus
 
 log = logging.getLogger("daicho")
-
-IDENTITY = ("task_source", "owner", "repo", "task_type", "task_id")
-"""What a task is about: two records of one uuid must agree in it."""
-SETTABLE = {column.key: column for column in Task.__table__.columns if column.key not in ADDED}
 
 
 class TaskStore(Store[Mode]):
@@ -46,7 +43,7 @@ class TaskStore(Store[Mode]):
         Returns the task as stored. The same uuid a second time changes nothing and returns the task
         that is there. Raises Conflict if that one is about something else; Invalid. Seed 001, ``create``.
         """
-        row = _new_row(task_data)
+        row = new_row(task_data)
         return _inserted(session, row) or _same(session, row)
 
     @query
@@ -64,7 +61,7 @@ class TaskStore(Store[Mode]):
         Returns the task as it is then, or None if there is none. Raises Invalid for a column that does
         not exist or cannot be set; Conflict as ``update_status``. Seed 001, ``update``.
         """
-        values = _checked(updates)
+        values = checked(updates)
         if "uuid" in values:
             raise Invalid("uuid cannot be changed", "uuid は変えられません")
         if empty := [name for name in values if values[name] is None and not SETTABLE[name].nullable]:
@@ -130,7 +127,7 @@ class TaskStore(Store[Mode]):
         """
         numbers = (llm_calls, tool_calls, tokens, compressions)
         for name, number in zip(COUNTS, numbers, strict=True):
-            _count(name, number)
+            whole_count(name, number)
         return Addition(uuid_text(uuid), numbers)
 
     @operation
@@ -283,7 +280,7 @@ class TaskStore(Store[Mode]):
         Returns the task, which runs; its ``claim`` is new. Raises Conflict while another process works
         on it, if it has ended and is not to be resumed, or if it is about something else.
         """
-        row = _new_row({**task_data, "status": "running"})
+        row = new_row({**task_data, "status": "running"})
         row |= {"heartbeat_at": clock(session), "claim": str(uuid4())}
         if (task := _inserted(session, row)) is not None:
             return task
@@ -345,7 +342,7 @@ class TaskStore(Store[Mode]):
 
         Raises Invalid for a row that cannot be: check each by ``Task.row`` before.
         """
-        checked = {row["uuid"]: row for row in map(_whole_row, rows)}
+        checked = {row["uuid"]: row for row in map(whole_row, rows)}
         statement = insert(session, Task).on_conflict_do_nothing(index_elements=["uuid"])
         added = set(
             session.execute(
@@ -357,64 +354,6 @@ class TaskStore(Store[Mode]):
         ).all()
         differing = sorted(uuid for uuid, status in there if checked[uuid]["status"] != status)
         return Adopted(len(added), len(rows) - len(added), tuple(differing))
-
-
-# -- checked rows ----------------------------------------------------------------------------------
-
-
-def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Check values by the columns that callers may set."""
-    for name in values:
-        if name not in SETTABLE:
-            raise unknown_name(str(name), SETTABLE)
-    row = Task.row(**values)
-    for name in COUNTS:
-        if row.get(name) is not None:
-            _count(name, row[name])
-    if row.get("status") is not None:
-        row["status"] = TaskStatus.of(row["status"]).value
-    return row
-
-
-def _new_row(task_data: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in _checked(task_data).items() if value is not None}
-    if missing := [name for name in IDENTITY if name not in given]:
-        raise Invalid(f"{missing[0]} is missing", f"{missing[0]} がありません")
-    moment = now()
-    row = {"uuid": str(uuid4()), "status": TaskStatus.RUNNING.value, "created_at": moment, **given}
-    status = TaskStatus(row["status"])
-    if status is not TaskStatus.PENDING:
-        row.setdefault("started_at", moment)
-    if status.ended:
-        row.setdefault("completed_at", moment)
-    since = row.get("started_at") or row["created_at"]
-    identity = recorded_identity(row.get("process_id"), row.get("hostname"), since)
-    return _complete({**row, "process_identity": identity})
-
-
-def _whole_row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a row that is to be kept as it is: nothing is made up for it."""
-    row = _complete(_checked(values))
-    if missing := [name for name, column in SETTABLE.items() if row[name] is None and not column.nullable]:
-        raise Invalid(f"{missing[0]} is missing", f"{missing[0]} がありません")
-    return row
-
-
-def _complete(row: dict[str, Any]) -> dict[str, Any]:
-    """Give a row every column."""
-    row = {**dict.fromkeys(SETTABLE), "process_identity": None, **row}
-    for name in COUNTS:
-        row[name] = row[name] or 0
-    return row
-
-
-def _count(name: str, number: int) -> int:
-    if number is None:
-        raise Invalid(f"{name} must be a whole number", f"{name} は整数でなければなりません")
-    Task.row(**{name: number})
-    if number < 0:
-        raise Invalid(f"{name}: {number} is negative", f"{name}: {number} は負の数です")
-    return number
 
 
 # -- shared statements -----------------------------------------------------------------------------

@@ -11,9 +11,10 @@ Create Date: 2026-11-21 15:00:00.000000
 """
 
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -196,8 +197,8 @@ def _refuse(references: Iterable[tuple[str, str]]) -> None:
 def _make_anew(references: Sequence[tuple[str, str]]) -> None:
     """Make the table anew beside the former one, then let it take its name and what references it."""
     connection = op.get_bind()
-    driver = connection.connection.driver_connection
-    driver.create_function("canonical_uuid", 1, _canonical, deterministic=True)  # type: ignore[union-attr]
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    driver.create_function("canonical_uuid", 1, _canonical, deterministic=True)
     quote = connection.dialect.identifier_preparer.quote_identifier
     _create("tasks_new")
     known = [column.name for column in columns()]
