@@ -190,7 +190,7 @@ def test_the_demo_fills_the_pages_once_and_goes_on(url: str, serve: Callable[[st
         differing = {uri for uri in after if after[uri] != before[uri]}
         assert differing <= set(changed)
         assert differing
-        assert {status for _, status in after.values()} == {"ok", "invalid", "conflict"}
+        assert {file.status for file in after.values()} == {"ok", "invalid", "conflict"}
         for member in ledger.members.list_virtual().items:
             remarks = (*demo_texts.REMARKS, *demo_texts_ja.REMARKS)
             assert sum((member.system_prompt or "").count(remark) for remark in remarks) <= 1

@@ -28,7 +28,9 @@ class Files:
         """Write a file; return its URI."""
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        new = file.with_name(".new")  # whole at once, for who reads meanwhile
+        new.write_bytes(text if isinstance(text, bytes) else text.encode())
+        new.replace(file)
         return self.source.uri(path)
 
     def drop(self, path: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from daicho.members.document import SIZE_MAX, read
 from daicho.members.models import HumanMember, VirtualMember
+from daicho.members.schemas import Kind, kind_of
 
 PERSON = """\
 name: 田中 美咲
@@ -108,9 +109,69 @@ def test_deep_nesting_is_an_error_and_no_crash(nest: str) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read() -> None:
-    assert problems(b"x" * (SIZE_MAX + 1))[0].startswith(f"is {SIZE_MAX + 1:,} bytes long")
+    assert problems(b"x" * (SIZE_MAX + 1))[0].startswith(f"is longer than {SIZE_MAX:,} bytes")
 
 
 def test_an_alias_of_a_text_is_that_text() -> None:
     document = read(b"name: &n Emma\nrole: *n\nskills: [*n, go]\n", HumanMember)
     assert (document.row["role"], document.row["skills"]) == ("Emma", ["Emma", "go"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["name: a\nrole: " + "[" * 500_000, "name: a\nrole: " + "{a: " * 200_000, "- " * 400_000, "? " * 400_000,
+     "name: a\nrole: " + "[" * 400_000 + "]" * 400_000, "name: a\nrole: " + "[\n" * 400_000],
+    ids=["flow", "map", "seq", "keys", "closed", "lines"],
+)  # fmt: skip
+def test_depth_is_limited_before_it_costs_anything(content: str) -> None:
+    began = time.process_time()
+    found = problems(content)
+    assert any("nested deeper than 20 levels" in one or "no mapping" in one for one in found), found
+    assert time.process_time() - began < 1  # in full, the parser takes minutes
+
+
+def test_aliases_do_not_make_a_small_file_a_large_row() -> None:
+    text = 'name: a\nbio: &x "' + "x" * 500_000 + '"\nskills: [' + "*x, " * 99 + "]\n"
+    assert problems(text) == ["3: its texts are longer than 1,048,576 characters together"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("skills: !!python/object:os.system [a]", 2), ("skills: !foo [a]", 2), ("role: [[!foo {a: b}]]", 2)],
+)
+def test_tags_are_refused_wherever_they_stand(text: str, line: int) -> None:
+    assert problems(f"name: x\n{text}\n")[0].startswith(f"{line}: tag ")
+    assert problems("!foo\nname: x\n")[0].endswith("tag !foo is not allowed")
+    assert problems("--- !!map\nname: !!str x\nskills: !!seq [a]\n") == []
+
+
+def test_a_hundred_mistakes_are_told_and_the_others_counted() -> None:
+    began = time.process_time()
+    found = problems("".join(f"k{number}: 1\n" for number in range(100_000)))
+    assert len(found) == 100
+    assert found[-1] == "and 99,902 more mistakes"  # with the name, which is missing
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("name: *q\n", "1: alias *q: no &q stands before it"),
+        ("name: x\nskills: &s [*s]\n", "2: alias *s: no &s stands before it"),
+        ('name: x\nskills: [a, ""]\n', "2: skills: holds an empty text"),
+        ("name: x\nrole: a\x07b\n", "2: has the character U+0007, which YAML does not allow; remove it"),
+    ],
+)
+def test_what_is_wrong_is_said_as_it_is(text: str, wanted: str) -> None:
+    assert problems(text) == [wanted]
+
+
+def test_a_model_of_spaces_is_none() -> None:
+    assert problems('name: x\nllm_model: "   "\n', VirtualMember) == ["2: llm_model: is missing"]
+
+
+def test_hidden_files_are_none_of_the_layout_and_endings_are_read_in_any_case() -> None:
+    taken = {"a.yml", "a.yaml", "UP.YML"}
+    for name in (*taken, ".hid.yml", "._a.yml", ".yml", "a.txt", "deeper/a.yml"):
+        assert (kind_of(f"human_members/{name}") is Kind.HUMAN) == (name in taken)
+    assert kind_of("other/a.yml") is None

@@ -1,6 +1,8 @@
 """Reconciling files with the ledger: from a folder and from a real S3 server, on both databases."""
 
 import asyncio
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from daicho import AsyncLedger, Invalid, Ledger, Unavailable
 from daicho.core.settings import Storage
-from daicho.members import sync
+from daicho.members import spool, sync
 from daicho.members.schemas import Saved
 from daicho.members.source import Source
 from tests.members.conftest import KEYS, Files
@@ -120,6 +122,87 @@ def test_names_may_go_round(url: str, files: Files) -> None:
         files.put(f"human_members/{file}.yml", f"name: {name}\n")
     synced(url, files.source)
     assert people(url) == {"a.yml": "B", "b.yml": "C", "c.yml": "A"}
+
+
+SYNC_THAT_STOPS = """
+import asyncio, sys
+from daicho import AsyncLedger
+from daicho.core.settings import Storage
+from daicho.members import sync
+from daicho.members.source import Source
+
+def stop(saved):
+    print(saved, flush=True)
+    sys.stdin.read()  # until it is killed
+
+async def run(url, folder):
+    async with AsyncLedger(url) as ledger:
+        plan = await sync.plan(ledger.members, Source(folder, Storage()))
+        await sync.carry_out(ledger.members, plan, advance=stop)
+
+asyncio.run(run(*sys.argv[1:]))
+"""
+
+
+def test_a_sync_killed_while_names_go_round_is_finished_by_the_next(url: str, files: Files) -> None:
+    many = 2 * sync.AT_ONCE + 2
+    for number in range(many):
+        files.put(f"human_members/{number}.yml", f"name: Person {number}\n")
+    synced(url, files.source)
+    other = {number: (number + many // 2) % many for number in range(many)}  # pairs, in different commits
+    for number in range(many):
+        files.put(f"human_members/{number}.yml", f"# of another\nname: Person {other[number]}\n")
+    command = [sys.executable, "-c", SYNC_THAT_STOPS, url, str(files.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{sync.AT_ONCE}\n"
+        process.kill()
+    with Ledger(url) as ledger:
+        saved = [one for one in _everybody(ledger) if one[0] == other[one[1]]]
+    assert len(saved) == sync.AT_ONCE, "what was committed stays, and no more was done"
+    plan, _ = synced(url, files.source)
+    assert plan.unchanged == sync.AT_ONCE
+    with Ledger(url) as ledger:
+        assert sorted(_everybody(ledger)) == sorted((other[number], number) for number in range(many))
+
+
+def _everybody(ledger: Ledger) -> list[tuple[int | None, int]]:
+    """The number in each person's name, None where it is parked, and the number of their file."""
+    found: list[tuple[int | None, int]] = []
+    cursor = None
+    while True:
+        page = ledger.members.list_humans(limit=1000, cursor=cursor)
+        for one in page:
+            number = int(one.name.split()[1]) if one.name.startswith("Person ") else None
+            found.append((number, int(Path(str(one.file_uri)).stem)))
+        if (cursor := page.next) is None:
+            return found
+
+
+def test_a_plan_larger_than_its_memory_is_carried_out(
+    url: str, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY", 1000)
+    for number in range(100):
+        files.put(f"human_members/{number}.yml", f"name: Person {number}\nbio: {'長い' * 100}{number}\n")
+    synced(url, files.source)
+    files.put("human_members/7.yml", "name: Person 7\nbio: short\n")
+    plan, done = synced(url, files.source)
+    assert outcomes(done) == {"7.yml": "changed"}
+    assert plan.changes[0].diff == {"bio": (f"{'長い' * 100}7", "short")}
+    with Ledger(url) as ledger:
+        assert ledger.members.get_human("Person 42").bio == f"{'長い' * 100}42"
+
+
+def test_a_file_with_too_long_a_uri_keeps_no_other_from_its_place(url: str, files: Files) -> None:
+    room = 512 - len(files.source.uri("human_members/a.yml"))
+    deep = files.folder / ("d" * (room // 2 - 1)) / ("d" * (room - room // 2 - 1))
+    deep.mkdir(parents=True)
+    there = Files(Source(str(deep), Storage()), deep)
+    assert len(there.put("human_members/a.yml", "name: Emma\n")) == 512
+    there.put("human_members/bb.yml", "name: Noah\n")
+    assert outcomes(synced(url, there.source)[1]) == {"a.yml": "added", "bb.yml": "invalid"}
+    assert outcomes(synced(url, there.source)[1]) == {"bb.yml": "invalid"}
 
 
 def test_a_chain_that_ends_at_a_taken_name_moves_nobody(url: str, files: Files) -> None:

@@ -1,5 +1,8 @@
 """MinIO's notifications: files are taken over as they are told of, in whatever order and however often."""
 
+import json
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
@@ -7,7 +10,8 @@ from urllib.parse import quote_plus
 import httpx
 import pytest
 
-from daicho import Ledger
+from daicho import Invalid, Ledger, Settings
+from daicho.members.schemas import Kind, SeenFile
 from tests.members.conftest import KEYS, Bucket
 from tests.serving import running
 
@@ -131,4 +135,139 @@ def test_a_wrong_token_is_refused_before_anything_is_read(client: httpx.Client, 
 def test_rubbish_is_invalid_and_an_empty_notice_is_fine(client: httpx.Client) -> None:
     for body in (b"rubbish", b"[]", b'{"Records": [{}]}', b'{"Records": 5}'):
         assert client.post(HOOK, content=body).status_code == 422
-    assert client.post(HOOK, json={}).json() == {"results": []}
+    for empty in ({}, {"Records": None}, {"Records": []}):
+        assert client.post(HOOK, json=empty).json() == {"results": []}
+    lower = {"Authorization": f"bearer {TOKEN}"}
+    assert client.post(HOOK, json={}, headers=lower).status_code == 200
+    answer = client.get(HOOK)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_the_body_waits_for_the_token(client: httpx.Client) -> None:
+    """An answer comes before the body does: it is never asked for."""
+    head = (
+        f"POST {HOOK} HTTP/1.1\r\nHost: 127.0.0.1:{client.base_url.port}\r\nContent-Length: 1000000\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=10) as stranger:
+        stranger.sendall(head.encode())
+        assert stranger.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize("token", ["", "short-of-16-char"[:15]], ids=["empty", "short"])
+def test_a_token_that_lets_anyone_in_is_none(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"members": {"source": "s3://members", "webhook_token": token}}
+    if token:
+        with pytest.raises(Invalid, match="webhook_token.*at least 16 characters"):
+            Settings.of(config)
+    else:
+        assert Settings.of(config).members.webhook_token is None
+
+
+def test_a_bad_file_is_400_once_and_then_known_with_its_errors(
+    client: httpx.Client, bucket: Bucket, url: str
+) -> None:
+    bucket.put("human_members/a.yml", "name: Emma\n")
+    bucket.put("human_members/bad.yml", "nam: x\n")
+    bucket.put("human_members/other.yml", "name: Emma\n")
+    events = [event(bucket, f"human_members/{name}.yml", sequencer="17A1") for name in ("a", "bad", "other")]
+    first, second = tell(client, *events), tell(client, *events)
+    assert (first.status_code, told(first)) == (400, ["added", "invalid", "conflict"])
+    assert (second.status_code, told(second)) == (200, ["known", "known", "known"])
+    for answer in (first, second):
+        assert [len(result["errors"]) for result in answer.json()["results"]] == [0, 2, 1]
+    with Ledger(url) as ledger:  # what stood in its way is gone: the event may come again
+        ledger.members.remove_files([bucket.source.uri("human_members/a.yml")])
+    assert told(tell(client, events[2])) == ["added"]
+
+
+def test_names_are_exchanged_in_one_delivery(client: httpx.Client, bucket: Bucket, url: str) -> None:
+    for names, sequencer in (("XY", "1"), ("YX", "2")):
+        bucket.put("human_members/s1.yml", f"name: {names[0]}\n")
+        bucket.put("human_members/s2.yml", f"name: {names[1]}\n")
+        both = [event(bucket, f"human_members/{file}.yml", sequencer=sequencer) for file in ("s1", "s2")]
+        assert tell(client, *both).status_code == 200
+    with Ledger(url) as ledger:
+        assert str(ledger.members.get_human("Y").file_uri).endswith("/s1.yml")
+        assert str(ledger.members.get_human("X").file_uri).endswith("/s2.yml")
+
+
+def test_a_renamed_file_keeps_its_member_in_whichever_order_a_delivery_tells(
+    client: httpx.Client, bucket: Bucket, url: str
+) -> None:
+    bucket.put("human_members/a.yml", "name: Emma\n")
+    tell(client, event(bucket, "human_members/a.yml"))
+    with Ledger(url) as ledger:
+        before = ledger.members.get_human("Emma")
+    bucket.put("human_members/b.yml", "name: Emma\n")
+    bucket.drop("human_members/a.yml")
+    answer = tell(
+        client,
+        event(bucket, "human_members/a.yml", "ObjectRemoved:Delete"),
+        event(bucket, "human_members/b.yml", "ObjectCreated:Copy"),
+    )
+    assert (answer.status_code, told(answer)) == (200, ["gone", "changed"])
+    with Ledger(url) as ledger:
+        after = ledger.members.get_human("Emma")
+    assert (after.id, after.created_at) == (before.id, before.created_at)
+
+
+def test_odd_keys_and_sequencers_are_told_of_one_by_one(
+    client: httpx.Client, bucket: Bucket, url: str
+) -> None:
+    bucket.put("human_members/good.yml", "name: Emma\n")
+    _, _, prefix = bucket.source.base.removeprefix("s3://").partition("/")
+    long = "x" * 600
+    for key, code in {"a%0Ab": 400, "%01": 400, "%7F": 400, "%00": 200, long: 200, "%2E%2E%2Fx": 200}.items():
+        odd = event(bucket, "x")
+        odd["s3"]["object"]["key"] = f"{prefix}/human_members/{key}.yml"
+        answer = tell(client, odd, event(bucket, "human_members/good.yml", sequencer="F" * 100))
+        assert (answer.status_code, told(answer)[1]) in {(code, "added"), (code, "unchanged")}
+        assert "postgres" not in answer.text
+        outcome, *_ = answer.json()["results"]
+        assert (outcome["outcome"], len(outcome["errors"])) in {("invalid", 1), ("ignored", 0)}
+    odd["s3"]["object"]["key"] = f"{prefix}/human_members/%01.yml"
+    assert told(tell(client, {**odd, "eventName": "s3:ObjectRemoved:Delete"})) == ["gone"]
+    with Ledger(url) as ledger:
+        assert ledger.members.counts() == {"human": 1, "virtual": 0, "troubled": 2}
+    nul = event(bucket, "human_members/good.yml", sequencer="a\x00")
+    assert told(tell(client, nul)) == ["unchanged"]
+
+
+def test_a_bucket_that_is_away_is_503_and_removes_nobody(
+    url: str, s3: tuple[str, object], client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAICHO_MEMBERS_SOURCE", "s3://no-such-bucket")
+    uri = "s3://no-such-bucket/human_members/k.yml"
+    with Ledger(url) as ledger, running(url) as server, server.client(TOKEN) as away:
+        ledger.members.save_file(SeenFile(Kind.HUMAN, uri, "1", None, row={"name": "K"}))
+        for name in ("ObjectCreated:Put", "ObjectRemoved:Delete"):
+            place = {"bucket": {"name": "no-such-bucket"}, "object": {"key": "human_members/k.yml"}}
+            answer = away.post(HOOK, json={"Records": [{"eventName": name, "s3": place}]})
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "no-such-bucket" not in answer.text
+        assert ledger.members.get_human("K").file_uri == uri
+
+
+def test_a_deep_file_holds_nobody_up(client: httpx.Client, bucket: Bucket) -> None:
+    bucket.put("human_members/deep.yml", "name: a\nrole: " + "[" * 500_000)
+    began = time.monotonic()
+    answer = tell(client, event(bucket, "human_members/deep.yml"))
+    assert (
+        json.loads(answer.content)["results"][0]["errors"]
+        == [
+            "2: is nested deeper than 20 levels",
+            "name: is missing",
+        ][:1]
+    )
+    assert time.monotonic() - began < 10
+
+
+def test_reasons_are_told_in_the_language_that_is_asked_for(
+    client: httpx.Client, bucket: Bucket, url: str
+) -> None:
+    bucket.put("human_members/bad.yml", "nam: x\n")
+    tell(client, event(bucket, "human_members/bad.yml"))
+    with running(url) as server, server.client(**{"Accept-Language": "ja"}) as reader:
+        (file,) = reader.get("/api/v1/members/files/troubled").json()["items"]
+    assert file["problems"][0]["reason"].startswith("不明なキーです")

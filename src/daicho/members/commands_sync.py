@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daicho.core.errors import Unavailable
-from daicho.core.language import say
+from daicho.core.errors import Conflict, Unavailable
+from daicho.core.language import Text, say
 from daicho.core.options import Json, Yes
 from daicho.core.settings import Settings
 from daicho.core.terminal import note, printable, progress, put, put_json
 from daicho.members.needs import LiveMemberLedger
 from daicho.members.options import Place, Prune, needs_obstore, terminal_of
-from daicho.members.schemas import Outcome, Saved
+from daicho.members.schemas import BAD, Outcome, Saved
 
 if TYPE_CHECKING:
     from daicho.members.source import Source
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-BAD = {Outcome.INVALID, Outcome.CONFLICT}
 EVERY = 10.0
 """Seconds between two looks at a source that is watched."""
 
@@ -68,14 +67,9 @@ def sync(
     async def run() -> None:
         async with terminal.open_async() as ledger:
             made = await _plan(ledger, _source(place, terminal.settings()), prune)
-            removed = len(made.vanished) - len(made.renamed)
-            whole = removed + made.unchanged + len(made.troubled) + len(made.changes)
-            if prune and not yes and removed * 2 > whole:
-                question = say(
-                    f"{removed:,} of {whole:,} files are no more; remove their members?",
-                    f"{whole:,} ファイル中 {removed:,} がありません。そのメンバーを削除しますか",
-                )
-                if not typer.confirm(question, err=True):
+            if prune and not yes and made.removes_most:
+                question = say("remove their members?", "そのメンバーを削除しますか")
+                if not typer.confirm(f"{_most(made)}; {question}", err=True):
                     raise typer.Exit(1)
             done = await _carry_out(ledger, made, prune)
         for saved in done:
@@ -105,6 +99,7 @@ def watch(
         float,
         typer.Option(min=0.2, help=say("Seconds between two looks.", "確認の間隔 (秒)。")),
     ] = EVERY,
+    yes: Yes = False,
 ) -> None:
     from daicho.members import shown
 
@@ -117,6 +112,8 @@ def watch(
             while True:
                 try:
                     made = await _plan(ledger, source, prune)
+                    if prune and not yes and made.removes_most:
+                        raise _stop(made)
                     new = [
                         one for one in made.changes if _name_of(one.file.file_uri, one.file.etag) not in told
                     ]
@@ -138,6 +135,20 @@ def watch(
                 await asyncio.sleep(every)
 
     asyncio.run(run())
+
+
+def _most(made: "Plan") -> Text:
+    gone, whole = len(made.removed), made.before
+    return Text(f"{gone:,} of {whole:,} files are no more", f"{whole:,} ファイル中 {gone:,} がありません")
+
+
+def _stop(made: "Plan") -> Conflict:
+    """Nobody is there to be asked while a source is watched."""
+    most = _most(made)
+    return Conflict(
+        f"{most.en}: nothing was removed; look at them with daicho members plan, then watch with --yes",
+        f"{most.ja}。何も削除していません。daicho members plan で確かめ、よければ --yes を付けてください",
+    )
 
 
 def _name_of(uri: str, etag: str | None) -> str:

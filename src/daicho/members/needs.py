@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from daicho.core.engine import Database
+from daicho.core.money import Costs
 from daicho.core.operation import Async, Sync
 from daicho.members.store import MemberStore
 
@@ -19,10 +20,13 @@ class MemberLedger(Protocol):
 
 
 class LiveMemberLedger(Protocol):
-    """A ledger for tasks, and its change feed."""
+    """A ledger for tasks, its change feed, and what members have cost."""
 
     @property
     def members(self) -> MemberStore[Async]: ...
+
+    @property
+    def usage(self) -> Costs: ...
 
     @property
     def database(self) -> Database: ...

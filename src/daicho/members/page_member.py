@@ -1,13 +1,15 @@
 """The page of one member: a person or a virtual one, and the file that describes them."""
 
+from daicho.core.cost import Cost, has_pages
 from daicho.core.elements import box, show, words
 from daicho.core.errors import Invalid, NotFound
 from daicho.core.language import say
+from daicho.core.money import Costs
 from daicho.core.screen import Console, Screen
 from daicho.members.models import HumanMember, VirtualMember
 from daicho.members.needs import LiveMemberLedger
 from daicho.members.page_facts import ChipSection, Facts, FileTrouble, Passage, Provenance
-from daicho.members.page_words import KINDS, monogram, overview
+from daicho.members.page_words import KINDS, address, monogram, overview
 from daicho.members.schemas import Kind
 
 Member = HumanMember | VirtualMember
@@ -15,6 +17,8 @@ Member = HumanMember | VirtualMember
 
 def register(console: Console[LiveMemberLedger]) -> None:
     """Add the pages of one member to the console."""
+    # Virtual members are those that call LLMs; from their page a person of the same name is found too.
+    has_pages("member", lambda name: address(Kind.VIRTUAL, name))
 
     @console.page("/members/human/{name:path}", "members")
     async def one_person(screen: Screen) -> None:
@@ -29,7 +33,7 @@ class MemberPage:
     """A member on the page: drawn once found, and brought up to date from then on."""
 
     def __init__(self, ledger: LiveMemberLedger, screen: Screen, kind: Kind) -> None:
-        self._members, self._screen, self._kind = ledger.members, screen, kind
+        self._members, self._costs, self._screen, self._kind = ledger.members, ledger.usage, screen, kind
         self._name = screen.route["name"] or screen.query.get("name", "")
         screen.name(self._name)
         self._body = box("d-section d-roomy")
@@ -39,51 +43,62 @@ class MemberPage:
     async def open(self) -> None:
         """Show the member, and follow what changes."""
         await self._screen.follow("members", self.look)
+        await self._screen.follow("usage", self.look_at_cost)
 
     async def look(self) -> None:
         """Bring the page up to date."""
-        member = await self._find()
+        member = await self._find(self._kind)
         if member is None:
-            self._miss()
+            await self._miss()
             return
         file = await self._members.file(member.file_uri) if member.file_uri else None
         if self._drawn is None:
             self._missing = False
             self._body.clear()
             with self._body:
-                self._drawn = Drawn(member, self._screen, self)
+                self._drawn = Drawn(member, self._screen, self, self._costs)
         self._drawn.take(member)
         self._drawn.trouble.take(file)
         self._drawn.provenance.take(member.file_uri, file)
 
+    async def look_at_cost(self) -> None:
+        """Bring what the member has cost up to date."""
+        if self._drawn is not None:
+            await self._drawn.cost.look()
+
     async def text(self) -> str | None:
         """Read the member's long text again: what a person says of themselves, or a prompt."""
-        return _text(await self._find())
+        return _text(await self._find(self._kind))
 
-    async def _find(self) -> Member | None:
+    async def _find(self, kind: Kind) -> Member | None:
         try:
-            if self._kind is Kind.HUMAN:
+            if kind is Kind.HUMAN:
                 return await self._members.get_human(self._name)
             return await self._members.get_virtual(self._name)
         except (NotFound, Invalid):  # there is none, or there cannot be one of such a name
             return None
 
-    def _miss(self) -> None:
+    async def _miss(self) -> None:
         if self._missing:
             return
+        other = Kind.HUMAN if self._kind is Kind.VIRTUAL else Kind.VIRTUAL
+        there = await self._find(other) is not None
         self._drawn, self._missing = None, True
         self._screen.client.status_code = 404
         self._body.clear()
         with self._body, box("d-sheet d-empty"):
             words(say("There is no such member.", "そのメンバーはいません。"), tag="b")
             words(self._name, "d-mono d-title")
+            if there:
+                to = f"{KINDS[other]}: {self._name[:100]} ›"
+                words(to, "d-link", "a", href=address(other, self._name))
             words(say("To all members", "メンバー一覧へ"), "d-link", "a", href=overview(self._kind))
 
 
 class Drawn:
     """The parts of a member's page."""
 
-    def __init__(self, member: Member, screen: Screen, page: MemberPage) -> None:
+    def __init__(self, member: Member, screen: Screen, page: MemberPage, costs: Costs) -> None:
         kind = Kind.HUMAN if isinstance(member, HumanMember) else Kind.VIRTUAL
         back = say(f"‹ {KINDS[kind].en}", f"‹ {KINDS[kind].ja}")
         words(back, "d-link d-small", "a", href=overview(kind))
@@ -96,6 +111,7 @@ class Drawn:
         with box("d-call"):
             with box("d-beside"):
                 self._facts = Facts()
+                self.cost = Cost(costs, f"member:{member.name}")
                 self.provenance = Provenance()
             with box("d-section d-roomy"):
                 self._skills = ChipSection(say("Skills", "スキル"))

@@ -1,19 +1,23 @@
 """What comes into the members room and what goes out of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from daicho.core.errors import Invalid
 from daicho.core.language import Text, say
-from daicho.members.models import HumanMember, VirtualMember
+from daicho.members.models import HumanMember, MemberFile, VirtualMember
 
 MEMBER = Text("member", "メンバー")
 ENDINGS = (".yml", ".yaml")
+URI_MAX = 512
+"""The longest URI of a file, in characters."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Kind(StrEnum):
@@ -46,18 +50,56 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file as a listing shows it."""
+    """A file as a listing shows it.
+
+    Attributes:
+        wrong: why it cannot be read, if the listing shows that already.
+    """
 
     kind: Kind
     path: str
     etag: str | None
     modified_at: datetime | None
+    wrong: Text | None = None
 
 
 def is_member_file(kind: Kind, path: str) -> bool:
-    """Whether a path is one of the layout: directly in its kind's folder."""
+    """Whether a path is one of the layout: directly in its kind's folder, and not hidden."""
     folder, _, name = path.partition("/")
-    return folder == kind.folder and "/" not in name and name.endswith(ENDINGS)
+    hidden = name.startswith(".")
+    return folder == kind.folder and "/" not in name and name.lower().endswith(ENDINGS) and not hidden
+
+
+def kind_of(path: str) -> Kind | None:
+    """Whose file a path is; None if it is none of the layout."""
+    return next((kind for kind in Kind if is_member_file(kind, path)), None)
+
+
+def wrong_uri(uri: str) -> Text | None:
+    """Why a file of this URI cannot be taken over; None if it can."""
+    if len(uri) > URI_MAX:
+        return Text(
+            f"its URI is longer than {URI_MAX} characters; give it a shorter name",
+            f"URI が {URI_MAX} 文字を超えています。短い名前にしてください",
+        )
+    if CONTROL.search(uri):
+        return Text(
+            "its name has a control character; give it another",
+            "ファイル名に制御文字があります。別の名前にしてください",
+        )
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        return Text(
+            "its name is not UTF-8 text; give it another",
+            "ファイル名が UTF-8 ではありません。別の名前にしてください",
+        )
+    return None
+
+
+def can_be_noted(uri: str) -> bool:
+    """Whether both databases can keep what is known of a file of this URI."""
+    return len(uri) <= URI_MAX and "\x00" not in uri and not re.search(r"[\ud800-\udfff]", uri)
 
 
 class FileStatus(StrEnum):
@@ -69,13 +111,36 @@ class FileStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What saving a file did."""
+    """What became of a file. ``known``: nothing, since this or a later look at it is known already."""
 
     ADDED = "added"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     CONFLICT = "conflict"
     INVALID = "invalid"
+    KNOWN = "known"
+    REMOVED = "removed"
+    GONE = "gone"
+
+
+BAD = frozenset({Outcome.INVALID, Outcome.CONFLICT})
+
+
+class KnownFile(NamedTuple):
+    """What is known of a file. Its ``synced_at`` tells one look at it from the next."""
+
+    etag: str | None
+    status: str
+    synced_at: datetime | None
+
+    @classmethod
+    def of(cls, file: MemberFile | None) -> "KnownFile":
+        """What a row says; ``NEVER`` for none."""
+        return NEVER if file is None else cls(file.etag, file.status, file.synced_at)
+
+
+NEVER = KnownFile(None, "", None)
+"""A file that was never read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +151,8 @@ class SeenFile:
         conflict: why it cannot have the name that it wants, if that is known already.
         gone: files that are no more: their members may go on under another file.
         leaving: files whose own new content gives their member another name.
+        known: what was known of the file before it was read: if that is no more so, somebody else has
+            looked meanwhile, and nothing is saved. None: it is saved whatever is known.
     """
 
     kind: Kind
@@ -98,11 +165,12 @@ class SeenFile:
     conflict: Text | None = None
     gone: frozenset[str] = frozenset()
     leaving: frozenset[str] = frozenset()
+    known: KnownFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What saving a file did; for a conflict, with whom."""
+    """What became of a file; for a conflict, with whom."""
 
     file_uri: str
     outcome: Outcome
@@ -134,8 +202,8 @@ class MemberOut(Out):
     name: str = Field(examples=["華扇"])
     role: str | None
     file_uri: str | None = Field(examples=["s3://members/virtual_members/kasen.yml"])
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None = Field(description="Null only where another program wrote so.")
+    updated_at: datetime | None
 
 
 class HumanOut(MemberOut):
@@ -175,7 +243,12 @@ class ProblemOut(BaseModel):
 
     line: int | None
     key: str | None
-    reason: str
+    reason: str = Field(description="In the language that the request prefers.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_its_language(cls, problem: Any) -> Any:
+        return {**problem, "reason": reason_of(problem)} if isinstance(problem, Mapping) else problem
 
 
 class FileOut(Out):

@@ -70,7 +70,8 @@ def summary(outcomes: Sequence[Outcome], plan: Plan) -> str:
     """One line that counts what was done."""
     count = {outcome: outcomes.count(outcome) for outcome in Outcome}
     count[Outcome.INVALID] += len(plan.troubled)
-    same, vanished = plan.unchanged + count[Outcome.UNCHANGED], len(plan.vanished)
+    vanished = len(plan.vanished)
+    same = plan.unchanged + count[Outcome.UNCHANGED] + count[Outcome.KNOWN]
     return say(
         f"{count[Outcome.ADDED]:,} new, {count[Outcome.CHANGED]:,} changed, {same:,} unchanged, "
         f"{count[Outcome.INVALID]:,} invalid, {count[Outcome.CONFLICT]:,} in conflict, {vanished:,} vanished",

@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from daicho.core.dialect import containing, insert
-from daicho.core.errors import Invalid, NotFound
-from daicho.core.model import Base, check_text, unknown_name
+from daicho.core.errors import Conflict, NotFound
+from daicho.core.model import check_text
 from daicho.core.operation import Mode, Store, grouped, idempotent, query
 from daicho.core.page import Page, keyset
 from daicho.core.types import now
+from daicho.members.given import given_row
 from daicho.members.models import HumanMember, MemberFile, VirtualMember
-from daicho.members.saving import OWN, save_files
-from daicho.members.schemas import MEMBER, FileStatus, Kind, SeenFile
+from daicho.members.saving import save_files
+from daicho.members.schemas import MEMBER, NEVER, FileStatus, Kind, KnownFile, SeenFile
 
 Member = HumanMember | VirtualMember
 AT_ONCE = 500
@@ -59,23 +61,31 @@ class MemberStore(Store[Mode]):
         return virtual
 
     @idempotent
-    def save_or_update_human_member(self, session: Session, member_data: Mapping[str, Any]) -> HumanMember:
+    def save_or_update_human_member(
+        self, session: Session, member_data: Mapping[str, Any] | HumanMember
+    ) -> HumanMember:
         """Save a person by name: a new one, or new values for the one of that name.
 
         Args:
-            member_data: values by the columns' names; ``name`` is needed. What is not given stays.
+            member_data: values by the columns' names, or a person with the values that are set;
+                ``name`` is needed. What is not given stays.
 
-        ``updated_at`` moves only when something changes. Raises Invalid. Seed 002.
+        ``updated_at`` moves only when something changes. The file that describes a person leads: the
+        next sync reads it again and puts its word back. Raises Invalid; Conflict for a ``file_uri`` that
+        another member has. Seed 002.
         """
-        human: HumanMember = _save_by_name(session, HumanMember, member_data, ("name",))
+        human: HumanMember = _save_by_name(session, HumanMember, member_data)
         return human
 
     @idempotent
     def save_or_update_virtual_member(
-        self, session: Session, member_data: Mapping[str, Any]
+        self, session: Session, member_data: Mapping[str, Any] | VirtualMember
     ) -> VirtualMember:
-        """Save a virtual member by name; ``llm_model`` is needed too. As the one for people. Seed 002."""
-        virtual: VirtualMember = _save_by_name(session, VirtualMember, member_data, ("name", "llm_model"))
+        """Save a virtual member by name; ``llm_model`` is needed too. As the one for people. Seed 002.
+
+        ``custom_prompt`` is another name of ``system_prompt``, as in files.
+        """
+        virtual: VirtualMember = _save_by_name(session, VirtualMember, member_data)
         return virtual
 
     @grouped(save_files)
@@ -92,14 +102,14 @@ class MemberStore(Store[Mode]):
         return session.get(MemberFile, file_uri)
 
     @query
-    def known_files(self, session: Session, prefix: str) -> Mapping[str, tuple[str | None, str]]:
-        """Return etag and status of every file below a prefix, by its URI."""
+    def known_files(self, session: Session, prefix: str) -> Mapping[str, KnownFile]:
+        """Return what is known of every file below a prefix, by its URI."""
         found = session.execute(
-            select(MemberFile.file_uri, MemberFile.etag, MemberFile.status).where(
+            select(MemberFile.file_uri, MemberFile.etag, MemberFile.status, MemberFile.synced_at).where(
                 MemberFile.file_uri.startswith(prefix, autoescape=True)
             )
         )
-        return {uri: (etag, status) for uri, etag, status in found}
+        return {uri: KnownFile(etag, status, synced_at) for uri, etag, status, synced_at in found}
 
     @query
     def rows_of(self, session: Session, kind: Kind, file_uris: Sequence[str]) -> Mapping[str, dict[str, Any]]:
@@ -125,18 +135,37 @@ class MemberStore(Store[Mode]):
 
     @query
     def troubled_files(
-        self, session: Session, *, limit: int = 50, cursor: str | None = None
+        self,
+        session: Session,
+        *,
+        status: FileStatus | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page[MemberFile]:
-        """Return the files that could not be taken over when they were last read."""
-        troubled = select(MemberFile).where(MemberFile.status != FileStatus.OK.value)
+        """Return the files that could not be taken over when they were last read.
+
+        Args:
+            status: only those in this kind of trouble.
+        """
+        wanted = MemberFile.status != FileStatus.OK.value if status is None else MemberFile.status == status
+        troubled = select(MemberFile).where(wanted)
         return keyset(session, troubled, [MemberFile.file_uri], limit=limit, cursor=cursor)
 
     @idempotent
-    def remove_files(self, session: Session, file_uris: Sequence[str]) -> int:
-        """Forget files that are no more, and delete their members. Returns how many members."""
+    def remove_files(
+        self, session: Session, file_uris: Sequence[str], known: Mapping[str, KnownFile] | None = None
+    ) -> int:
+        """Forget files that are no more, and delete their members. Returns how many members.
+
+        Args:
+            known: what was known of each before it was seen to be no more. One that somebody has looked
+                at since stays: it may be there again.
+        """
         gone = 0
         for start in range(0, len(file_uris), AT_ONCE):
             some = file_uris[start : start + AT_ONCE]
+            if known is not None:
+                some = _as_known(session, some, known)
             models: tuple[Any, ...] = (HumanMember, VirtualMember)
             for model in models:
                 deleted = session.execute(delete(model).where(model.file_uri.in_(some)).returning(model.id))
@@ -175,14 +204,15 @@ def _one(session: Session, model: Any, name: str) -> Any:
     return member
 
 
-def _save_by_name(session: Session, model: type[Base], data: Mapping[str, Any], needed: Sequence[str]) -> Any:
-    columns = {column.key: column for column in model.__table__.columns if column.key not in OWN}
-    for name in data:
-        if name not in columns:
-            raise unknown_name(str(name), columns)
-    row = model.row(**data)
-    if missing := [name for name in needed if not row.get(name)]:
-        raise Invalid(f"{missing[0]} is missing", f"{missing[0]} がありません")
+def _as_known(session: Session, uris: Sequence[str], known: Mapping[str, KnownFile]) -> list[str]:
+    """The files of which no more is known than this; their rows are locked."""
+    there = select(MemberFile.file_uri, MemberFile.synced_at).where(MemberFile.file_uri.in_(uris))
+    now_known = {row.file_uri: row.synced_at for row in session.execute(there.with_for_update())}
+    return [uri for uri in uris if now_known.get(uri) == known.get(uri, NEVER).synced_at]
+
+
+def _save_by_name(session: Session, model: type[Member], data: Mapping[str, Any] | Member) -> Any:
+    row = given_row(model, data)
     moment = now()
     statement = insert(session, model).values({**row, "created_at": moment, "updated_at": moment})
     new = statement.excluded
@@ -196,7 +226,20 @@ def _save_by_name(session: Session, model: type[Base], data: Mapping[str, Any], 
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=["name"])
-    session.execute(statement)
+    try:
+        written = session.execute(statement.returning(table.c.file_uri)).first()
+    except IntegrityError as error:
+        uri = row.get("file_uri")
+        if uri is None or "file_uri" not in str(error.orig):
+            raise  # a rule of the database's own
+        raise Conflict(
+            f"file_uri {uri!r} belongs to another member; a file describes one",
+            f"file_uri {uri!r} は別のメンバーのものです。1 つのファイルが表すのは 1 人です",
+        ) from None
+    if written is not None and written.file_uri is not None:
+        # The file leads: as if this version of it had never been read.
+        forgotten = update(MemberFile).where(MemberFile.file_uri == written.file_uri)
+        session.execute(forgotten.values(etag=None, sequencer=None))
     return session.execute(
         select(model).where(table.c.name == row["name"]), execution_options={"populate_existing": True}
     ).scalar_one()

@@ -1,28 +1,43 @@
 """Reconciling a source of files with the ledger: what differs, and making it equal.
 
 A plan is made first, of all files together, since names move between files: who gets a name that two
-want, and which member goes on under a renamed file, cannot be told file by file.
+want, and which member goes on under a renamed file, cannot be told file by file. A plan holds names and
+etags of all its files in memory, but their texts in a ``Spool``: they are read once, and a bucket may be
+larger than the memory.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from daicho.core.language import Text
 from daicho.core.operation import Async
 from daicho.members.document import Document, read
-from daicho.members.saving import OWN
-from daicho.members.schemas import FileStatus, Kind, Listed, Outcome, Saved, SeenFile
+from daicho.members.naming import Names, Wish, has_file
+from daicho.members.saving import OWN, Saving
+from daicho.members.schemas import (
+    NEVER,
+    FileStatus,
+    Kind,
+    KnownFile,
+    Listed,
+    Outcome,
+    Saved,
+    SeenFile,
+    wrong_uri,
+)
+from daicho.members.spool import Kept, Spool
 from daicho.members.store import MemberStore
 
 if TYPE_CHECKING:
     from daicho.members.source import Source
 
-AT_ONCE = 64
-"""Files that are read, and saved, at the same time."""
+AT_ONCE = 500
+"""Files that are read, compared and saved together: a statement and a commit for so many. The texts of so
+many are in memory at once; a file is 1 MiB at most."""
 Advance = Callable[[int], None]
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +45,34 @@ class Change:
     """What a sync would do with a file.
 
     Attributes:
-        before: the member's row, if it has one.
-        file: the file as it was read.
+        file: the file as it was read; of what it says, its row holds the name alone.
         reason: why it cannot be taken over.
     """
 
     outcome: Outcome
     file: SeenFile
-    before: Row | None = None
     reason: Text | None = None
+    _texts: Kept | None = None
+
+    @property
+    def whole(self) -> SeenFile:
+        """The file with all that it says."""
+        return self.file if self._texts is None else replace(self.file, row=self._texts()[0] or {})
+
+    @property
+    def before(self) -> Row | None:
+        """The member as it is now, if there is one."""
+        return None if self._texts is None else self._texts()[1]
 
     @property
     def diff(self) -> dict[str, tuple[Any, Any]]:
         """The fields that change, each with its value before and after."""
-        before = self.before or {}
+        after, before = self._texts() if self._texts else (self.file.row, None)
+        before = before or {}
         return {
             name: (before.get(name), value)
-            for name, value in {**self.file.row, "file_uri": self.file.file_uri}.items()
-            if name not in OWN and before.get(name) != value
+            for name, value in {**(after or {}), "file_uri": self.file.file_uri}.items()
+            if before.get(name) != value
         }
 
 
@@ -61,6 +86,8 @@ class Plan:
         troubled: the files that were not read either, and are as wrong as they were.
         vanished: the files that are no more, with their members' names where they have one.
         renamed: of those, the files whose member goes on under another.
+        known: what was known of the vanished files before they were missed.
+        before: how many files were known.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -68,6 +95,18 @@ class Plan:
     troubled: list[str] = field(default_factory=list)
     vanished: dict[str, str | None] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    known: Mapping[str, KnownFile] = field(default_factory=dict)
+    before: int = 0
+
+    @property
+    def removed(self) -> list[str]:
+        """The files whose members a sync with ``prune`` removes."""
+        return [uri for uri in self.vanished if uri not in self.renamed]
+
+    @property
+    def removes_most(self) -> bool:
+        """Whether those are more than half of the files that were known: a mistake, more likely than not."""
+        return len(self.removed) * 2 > self.before
 
 
 async def plan(
@@ -77,67 +116,81 @@ async def plan(
 
     Args:
         prune: whether members of vanished files will be removed: then their names are free.
-        advance: told of each file that was looked at.
+        advance: told how many files more were looked at.
     """
+    # In this order: what is noted after this was read later than what is listed now.
+    below = await members.known_files(f"{source.base}/")
+    known = {uri: file for uri, file in below.items() if source.holds(uri)}
     listed = await source.listed()
-    known = await members.known_files(f"{source.base}/")
-    wanted = [uri for uri, file in listed.items() if not _is_known(file, known.get(uri))]
-    troubled = [uri for uri in listed.keys() - set(wanted) if known[uri][1] != FileStatus.OK.value]
-    made = Plan(unchanged=len(listed) - len(wanted) - len(troubled), troubled=sorted(troubled))
-    advance(len(listed) - len(wanted))
-    seen = await _read_all(source, {uri: listed[uri] for uri in wanted}, advance)
+    wanted = sorted(uri for uri, file in listed.items() if not _is_known(file, known.get(uri)))
+    troubled = [uri for uri in listed.keys() - set(wanted) if known[uri].status != FileStatus.OK.value]
     vanished = [uri for uri in known if uri not in listed]
+    made = Plan(
+        unchanged=len(listed) - len(wanted) - len(troubled),
+        troubled=sorted(troubled),
+        known={uri: known[uri] for uri in vanished},
+        before=len(known),
+    )
+    advance(len(listed) - len(wanted))
+    spool, gone = Spool(), frozenset(vanished)
     for kind in Kind:
-        mine = [file for file in seen if file.kind is kind]
-        uris = [*(file.file_uri for file in mine), *vanished]
-        rows = await members.rows_of(kind, uris)
-        names = [str(file.row["name"]) for file in mine if file.row]
-        holders = await members.holders_of(kind, names)
-        gone = frozenset(vanished)
-        made.changes += _decide(mine, rows, holders, gone, prune=prune)
-        made.vanished |= {uri: str(rows[uri]["name"]) for uri in vanished if uri in rows}
+        mine = [listed[uri] for uri in wanted if listed[uri].kind is kind]
+        compared = Compared(kind, gone, prune, spool)
+        for some in _some(mine):
+            found = [
+                seen_file(file, source.uri(file.path), content, file.etag)
+                for file, content in await source.read_together(some)
+            ]
+            await compared.take(
+                members, [replace(file, known=known.get(file.file_uri, NEVER)) for file in found]
+            )
+            advance(len(some))
+        made.changes += compared.decide()
+        made.renamed |= compared.renamed
+        for uris in _some(vanished):
+            rows = await members.rows_of(kind, uris)
+            made.vanished |= {uri: str(row["name"]) for uri, row in rows.items()}
     made.vanished |= {uri: None for uri in vanished if uri not in made.vanished}
-    for change in made.changes:
-        former = change.before.get("file_uri") if change.before else None
-        if former in made.vanished and change.outcome in {Outcome.CHANGED, Outcome.UNCHANGED}:
-            made.renamed[str(former)] = change.file.file_uri
     return made
 
 
 async def carry_out(
     members: MemberStore[Async], plan: Plan, *, prune: bool = False, advance: Advance = lambda _: None
 ) -> list[Saved]:
-    """Do what a plan says, a transaction a file; return what each did.
+    """Do what a plan says, ``AT_ONCE`` files a commit; return what each did.
 
-    With ``prune`` the members of vanished files are removed, but for those that go on under another.
+    A file that cannot be saved keeps no other from it. What is committed is known to be done: after a
+    sync that was killed, the next one goes on with the rest. With ``prune`` the members of vanished files
+    are removed, but for those that go on under another. A file that somebody else has looked at since the
+    plan was made stays as that left it.
     """
     if prune:
         # First: a name that they had may be another's now. Those that are renamed go on.
-        await members.remove_files([uri for uri in plan.vanished if uri not in plan.renamed])
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def save(change: Change) -> Saved:
-        async with gate:
-            saved = await members.save_file(change.file)
-            advance(1)
-            return saved if change.reason is None else replace(saved, reason=change.reason)
-
-    done = await asyncio.gather(*[save(change) for change in plan.changes])
+        await members.remove_files(plan.removed, plan.known)
+    store, done = Saving[Async](members.runner), list[Saved]()
+    for some in _some(plan.changes):
+        saved = await store.save([change.whole for change in some])
+        done += [
+            replace(one, reason=change.reason) if one.outcome is Outcome.CONFLICT and change.reason else one
+            for one, change in zip(saved, some, strict=True)
+        ]
+        advance(len(some))
     if plan.renamed:
-        await members.remove_files(list(plan.renamed))
-    return list(done)
+        await members.remove_files(list(plan.renamed), plan.known)
+    return done
 
 
 def seen_file(listed: Listed, uri: str, content: bytes, etag: str | None) -> SeenFile:
     """Read a file's content as what it says, or as what is wrong with it."""
-    document: Document = read(content, listed.kind.model)
+    document = Document()
+    if wrong := listed.wrong or wrong_uri(uri):
+        document.wrong(None, None, wrong.en, wrong.ja)
+    else:
+        document = read(content, listed.kind.model)
     problems = tuple(
         {"line": one.line, "key": one.key, "reason": one.reason.en, "reason_ja": one.reason.ja}
         for one in document.problems
     )
-    if len(uri) > 512:
-        long = Text("its URI is longer than 512 characters", "URI が 512 文字を超えています")
-        problems = ({"line": None, "key": None, "reason": long.en, "reason_ja": long.ja},)
     return SeenFile(
         kind=listed.kind,
         file_uri=uri,
@@ -148,108 +201,92 @@ def seen_file(listed: Listed, uri: str, content: bytes, etag: str | None) -> See
     )
 
 
-def _is_known(file: Listed, known: tuple[str | None, str] | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file beside its member: what is needed of both once all are read.
+
+    Attributes:
+        file: its row holds the name alone.
+        had: the name that the file's own member has.
+        same: whether that member is as the file says.
+        claims: the file, now gone, of the member that goes on under this one; "" where it never had one.
+        texts: gives the file's row, and the member's.
+    """
+
+    file: SeenFile
+    had: str | None
+    same: bool
+    claims: str | None
+    texts: Kept
+
+
+class Compared:
+    """The files of a kind, compared with the ledger some at a time, then decided together."""
+
+    def __init__(self, kind: Kind, gone: frozenset[str], prune: bool, spool: Spool) -> None:
+        self.renamed: dict[str, str] = {}
+        self._kind, self._gone, self._prune, self._spool = kind, gone, prune, spool
+        self._found: list[_Found] = []
+        self._holders: dict[str, str | None] = {}
+
+    async def take(self, members: MemberStore[Async], files: Sequence[SeenFile]) -> None:
+        """Compare files with the members that are theirs, and with those that have the names they want."""
+        rows = await members.rows_of(self._kind, [file.file_uri for file in files])
+        names = [str(file.row["name"]) for file in files if file.row]
+        holders = await members.holders_of(self._kind, names)
+        self._holders |= {name: holder["file_uri"] for name, holder in holders.items()}
+        for file in files:
+            holder = holders.get(str(file.row["name"])) if file.row else None
+            self._found.append(self._compare(file, rows.get(file.file_uri), holder))
+
+    def _compare(self, file: SeenFile, own: Row | None, holder: Row | None) -> _Found:
+        before, claims = own, None
+        if own is None and holder and not has_file(holder["file_uri"]):
+            before, claims = holder, ""
+        elif own is None and holder and holder["file_uri"] in self._gone:
+            before, claims = holder, holder["file_uri"]
+        texts = self._spool.put(file.row, before and {k: v for k, v in before.items() if k not in OWN})
+        return _Found(
+            file=replace(file, row={"name": file.row["name"]}) if file.row else file,
+            had=None if own is None else str(own["name"]),
+            same=own is not None and all(own[name] == value for name, value in file.row.items()),
+            claims=claims,
+            texts=texts,
+        )
+
+    def decide(self) -> list[Change]:
+        """Decide for each file what becomes of it."""
+        wishes = [
+            Wish(one.file.file_uri, one.file.row["name"], one.had) for one in self._found if one.file.row
+        ]
+        refused, leaving = Names(self._holders, self._gone, self._prune).decide(wishes)
+        return [self._change(found, refused, leaving) for found in self._found]
+
+    def _change(self, found: _Found, refused: Mapping[str, Text], leaving: frozenset[str]) -> Change:
+        file = found.file
+        if file.problems:
+            return Change(Outcome.INVALID, file, None, found.texts)
+        if reason := refused.get(file.file_uri):
+            texts = None if found.had is None else found.texts
+            return Change(Outcome.CONFLICT, replace(file, conflict=reason), reason, texts)
+        if found.claims:
+            self.renamed[found.claims] = file.file_uri
+        if self._gone or leaving:
+            file = replace(file, gone=self._gone, leaving=leaving)
+        if found.had is None and found.claims is None:
+            return Change(Outcome.ADDED, file, None, found.texts)
+        return Change(Outcome.UNCHANGED if found.same else Outcome.CHANGED, file, None, found.texts)
+
+
+def _is_known(file: Listed, known: KnownFile | None) -> bool:
     """Whether a file need not be read: this very version was, and nothing else can have freed its name."""
     return (
         known is not None
         and file.etag is not None
-        and known[0] == file.etag
-        and known[1] != FileStatus.CONFLICT.value
+        and known.etag == file.etag
+        and known.status != FileStatus.CONFLICT.value
     )
 
 
-async def _read_all(source: "Source", listed: Mapping[str, Listed], advance: Advance) -> list[SeenFile]:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(uri: str, file: Listed) -> SeenFile | None:
-        async with gate:
-            try:
-                content, _, _ = await source.read(file.path)
-            except FileNotFoundError:
-                return None  # it has gone since it was listed: the next sync sees to it
-            advance(1)
-            return seen_file(file, uri, content, file.etag)
-
-    found = await asyncio.gather(*[one(uri, file) for uri, file in listed.items()])
-    return sorted((file for file in found if file is not None), key=lambda file: file.file_uri)
-
-
-def _decide(
-    files: list[SeenFile],
-    rows: Mapping[str, Row],
-    holders: Mapping[str, Row],
-    gone: frozenset[str],
-    *,
-    prune: bool,
-) -> list[Change]:
-    """Decide for each file of a kind, in the files' order, what becomes of it.
-
-    A name belongs to who has it, unless that one's own file gives it up in this very sync. Whoever does
-    not get the name that it wants keeps the one that it has, which may decide about others: so until
-    nothing moves any more.
-    """
-    valid = {file.file_uri: file for file in files if file.row}
-    leaving = {uri for uri, file in valid.items() if uri in rows and rows[uri]["name"] != file.row["name"]}
-    while True:
-        refused = _refused(valid, rows, holders, gone, leaving, prune=prune)
-        if not leaving & refused.keys():
-            break
-        leaving -= refused.keys()
-    changes = []
-    for file in files:
-        if file.problems:
-            changes.append(Change(Outcome.INVALID, file, rows.get(file.file_uri)))
-            continue
-        before = rows.get(file.file_uri)
-        if file.file_uri in refused:
-            reason = refused[file.file_uri]
-            changes.append(Change(Outcome.CONFLICT, replace(file, conflict=reason), before, reason))
-            continue
-        if before is None:
-            holder = holders.get(str(file.row["name"]))
-            before = holder if holder and (holder["file_uri"] is None or holder["file_uri"] in gone) else None
-        here = {**file.row, "file_uri": file.file_uri}
-        same = before is not None and all(before[name] == value for name, value in here.items())
-        outcome = Outcome.ADDED if before is None else Outcome.UNCHANGED if same else Outcome.CHANGED
-        passed = replace(file, gone=gone, leaving=frozenset(leaving))
-        changes.append(Change(outcome, passed, before))
-    return changes
-
-
-def _refused(
-    valid: Mapping[str, SeenFile],
-    rows: Mapping[str, Row],
-    holders: Mapping[str, Row],
-    gone: frozenset[str],
-    leaving: set[str],
-    *,
-    prune: bool,
-) -> dict[str, Text]:
-    """The files that do not get the name that they want, and why."""
-    refused: dict[str, Text] = {}
-    taken: dict[str, str] = {}
-    for uri, file in sorted(valid.items(), key=lambda item: (not _keeps(item[1], rows), item[0])):
-        name = str(file.row["name"])
-        holder = holders.get(name)
-        held_by = None if holder is None else holder["file_uri"]
-        free = (
-            holder is None
-            or held_by == uri
-            or held_by in leaving
-            or (uri not in rows and (held_by is None or held_by in gone))
-            or (prune and held_by in gone)
-        )
-        if name in taken or not free:
-            who = taken.get(name) or held_by or "?"
-            refused[uri] = Text(
-                f"the name {name!r} belongs to {who}; give one of them another",
-                f"名前 {name!r} は {who} のものです。どちらかの名前を変えてください",
-            )
-        else:
-            taken[name] = uri
-    return refused
-
-
-def _keeps(file: SeenFile, rows: Mapping[str, Row]) -> bool:
-    """Whether a file keeps the name that its member has."""
-    return file.file_uri in rows and rows[file.file_uri]["name"] == file.row["name"]
+def _some(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (things[start : start + AT_ONCE] for start in range(0, len(things), AT_ONCE))

@@ -11,10 +11,8 @@ Create Date: 2026-11-21 15:00:00.000000
 """
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -22,6 +20,8 @@ from alembic import op
 
 from daicho.core.errors import Outdated
 from daicho.core.types import Instant, UuidText
+from daicho.migrations import taking_over
+from daicho.migrations.taking_over import first_few
 
 revision: str = "20261121_03"
 down_revision: str | None = "20261121_02"
@@ -40,8 +40,6 @@ LATER = ("process_identity", "heartbeat_at", "claim")
 """The columns that the next revision adds."""
 NOT_DIGITS = "[ {}-]|urn:uuid:"
 """What a UUID's spelling may have besides its digits, in the patterns of Python and PostgreSQL."""
-SHOWN = 3
-"""Rows that a message names."""
 
 
 def columns() -> list[sa.Column[Any]]:
@@ -69,9 +67,8 @@ def columns() -> list[sa.Column[Any]]:
 
 def upgrade() -> None:
     inspector = sa.inspect(op.get_bind())
-    former = {}
-    if inspector.has_table("tasks"):
-        former = {column["name"]: column for column in inspector.get_columns("tasks")}
+    former = taking_over.columns_of("tasks")
+    if former:
         _check(former)
     there = set()
     if not former:
@@ -85,7 +82,7 @@ def upgrade() -> None:
         if not isinstance(former["uuid"]["type"], sa.UUID):
             _refuse(_references(inspector))
             _check_uuids()
-        _convert(former, inspector.get_pk_constraint("tasks")["constrained_columns"])
+        _convert(former)
     for name, of in INDEXES.items():
         if name not in there:
             op.create_index(name, "tasks", of)
@@ -104,22 +101,12 @@ def _create(name: str) -> None:
 
 def _check(former: dict[str, Any]) -> None:
     """Raise Outdated for a table that the seed's system has not made."""
-    needed = {column.name for column in columns()}
-    if missing := ", ".join(sorted(needed - former.keys())):
-        raise Outdated(
-            f"there is a table tasks already, without {missing}; rename it",
-            f"表 tasks が既にあり、{missing} がありません。その表の名前を変えてください",
-        )
+    taking_over.check_columns("tasks", former, columns(), LATER)
     if any(isinstance(former[name]["type"], sa.String) for name in TIMES):
         raise Outdated(
             "this is a coding agent's old file, with its times as text; run: daicho tasks adopt FILE",
             "旧コーディングエージェントのファイルです (日時が文字列)。"
             "次を実行してください: daicho tasks adopt FILE",
-        )
-    if taken := ", ".join(name for name in former if name.lower() in LATER):
-        raise Outdated(
-            f"the table tasks has columns of its own named {taken}, which Daicho adds; rename them",
-            f"表 tasks に、Daicho が追加する列と同じ名前の列 {taken} があります。名前を変えてください",
         )
 
 
@@ -138,22 +125,18 @@ def _check_uuids() -> None:
             seen[canonical] = uuid
     if wrong:
         raise Outdated(
-            f"the table tasks has rows whose uuid is no UUID ({len(wrong):,}): {_first(wrong)}; "
+            f"the table tasks has rows whose uuid is no UUID ({len(wrong):,}): {first_few(wrong)}; "
             "correct or delete them, then run again: daicho db upgrade",
-            f"表 tasks に、uuid が UUID でない行が {len(wrong):,} 件あります: {_first(wrong)}。"
+            f"表 tasks に、uuid が UUID でない行が {len(wrong):,} 件あります: {first_few(wrong)}。"
             "直すか削除してから、もう一度実行してください: daicho db upgrade",
         )
     if twice:
         raise Outdated(
             f"the table tasks has rows with another row's uuid, spelled otherwise ({len(twice):,}): "
-            f"{_first(twice)}; keep one row of each, then run again: daicho db upgrade",
-            f"表 tasks に、uuid が別の行と表記だけ異なる行が {len(twice):,} 件あります: {_first(twice)}。"
+            f"{first_few(twice)}; keep one row of each, then run again: daicho db upgrade",
+            f"表 tasks に、uuid が別の行と表記だけ異なる行が {len(twice):,} 件あります: {first_few(twice)}。"
             "それぞれ 1 行だけ残してから、もう一度実行してください: daicho db upgrade",
         )
-
-
-def _first(found: Sequence[str]) -> str:
-    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
 
 
 def _canonical(value: object) -> str | None:
@@ -182,7 +165,7 @@ def _references(inspector: sa.Inspector) -> Iterator[tuple[str, str]]:
 
 def _refuse(references: Iterable[tuple[str, str]]) -> None:
     """Raise Outdated for references that cannot be kept, if there are any."""
-    if found := _first([f"{table} ({of})" for table, of in references]):
+    if found := first_few([f"{table} ({of})" for table, of in references]):
         raise Outdated(
             f"other tables reference tasks in a way that cannot be kept: {found}; drop these foreign keys, "
             "then run again: daicho db upgrade",
@@ -195,80 +178,36 @@ def _refuse(references: Iterable[tuple[str, str]]) -> None:
 
 
 def _make_anew(references: Sequence[tuple[str, str]]) -> None:
-    """Make the table anew beside the former one, then let it take its name and what references it."""
+    """Make the table anew, and spell what references it as its uuids are spelled then."""
+    taking_over.make_anew(
+        "tasks",
+        _create,
+        changed={"uuid": "canonical_uuid(uuid)"} | {name: f"coalesce({name}, 0)" for name in COUNTS},
+        functions={"canonical_uuid": _canonical},
+        indexes=INDEXES,
+        unique=["uuid"],
+    )
     connection = op.get_bind()
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    driver.create_function("canonical_uuid", 1, _canonical, deterministic=True)
     quote = connection.dialect.identifier_preparer.quote_identifier
-    _create("tasks_new")
-    known = [column.name for column in columns()]
-    extra = []
-    for _, name, kind, *_ in connection.exec_driver_sql("PRAGMA table_xinfo(tasks)").fetchall():
-        if name not in known:
-            # The type as it was written: its name decides how SQLite keeps the values.
-            connection.exec_driver_sql(f"ALTER TABLE tasks_new ADD COLUMN {quote(name)} {kind}")
-            extra.append(name)
-    changed = {"uuid": "canonical_uuid(uuid)"} | {name: f"coalesce({name}, 0)" for name in COUNTS}
-    names = [*known, *extra]
-    into, values = ", ".join(map(quote, names)), ", ".join(changed.get(name, quote(name)) for name in names)
-    connection.exec_driver_sql(f"INSERT INTO tasks_new ({into}) SELECT {values} FROM tasks")
-    op.drop_table("tasks")
-    with _names_alone(connection):
-        op.rename_table("tasks_new", "tasks")
     for table, of in references:
         connection.exec_driver_sql(
             f"UPDATE {quote(table)} SET {quote(of)} = canonical_uuid({quote(of)}) "
             f"WHERE canonical_uuid({quote(of)}) <> {quote(of)}"
         )
-    _check_references(connection)
-
-
-@contextmanager
-def _names_alone(connection: sa.Connection) -> Iterator[None]:
-    """Let a table be renamed while views still name the table that is gone."""
-    before = connection.exec_driver_sql("PRAGMA legacy_alter_table").scalar()
-    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql(f"PRAGMA legacy_alter_table = {before}")
-
-
-def _check_references(connection: sa.Connection) -> None:
-    """Raise Outdated for rows that name a task that is not there: SQLite did not check, Daicho does."""
-    rows = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-    if lost := [f"{table} (row {row})" for table, row, parent, _ in rows if parent.lower() == "tasks"]:
-        raise Outdated(
-            f"there are rows that reference tasks that do not exist ({len(lost):,}): {_first(lost)}; "
-            "delete these rows, then run again: daicho db upgrade",
-            f"存在しないタスクを参照している行が {len(lost):,} 件あります: {_first(lost)}。"
-            "その行を削除してから、もう一度実行してください: daicho db upgrade",
-        )
+    taking_over.check_references("tasks")
 
 
 # -- PostgreSQL: in place -------------------------------------------------------------------------
 
 
-def _convert(former: dict[str, Any], key: list[str]) -> None:
+def _convert(former: dict[str, Any]) -> None:
     """Give a PostgreSQL table the seed's types where it has others, and let go what Daicho does not fill."""
+    taking_over.check_key("tasks", "uuid")
     if not isinstance(former["uuid"]["type"], sa.UUID):
         digits = f"regexp_replace(uuid, '{NOT_DIGITS}', '', 'gi')"
-        op.alter_column("tasks", "uuid", type_=sa.UUID, postgresql_using=f"{digits}::uuid")
-    for name in TIMES:
-        if not former[name]["type"].timezone:
-            zoned = sa.DateTime(timezone=True)
-            op.alter_column("tasks", name, type_=zoned, postgresql_using=f"{name} AT TIME ZONE 'UTC'")
+        taking_over.retype("tasks", "uuid", sa.UUID(), f"{digits}::uuid")
+    taking_over.give_zone("tasks", TIMES, former)
     for name in COUNTS:
         op.execute(f"UPDATE tasks SET {name} = 0 WHERE {name} IS NULL")
-        op.alter_column("tasks", name, server_default="0", nullable=True)
-    for column in columns():
-        if column.nullable is False and former[column.name]["nullable"]:
-            op.alter_column("tasks", column.name, nullable=False)
-    known = {column.name for column in columns()}
-    for name in former.keys() - known:
-        op.alter_column("tasks", name, nullable=True)
-    if key != ["uuid"]:
-        raise Outdated(
-            f"the primary key of tasks is ({', '.join(key)}), not (uuid)",
-            f"表 tasks の主キーが (uuid) ではなく ({', '.join(key)}) です",
-        )
+        op.alter_column("tasks", name, server_default="0")
+    taking_over.settle_nulls("tasks", columns(), former)
