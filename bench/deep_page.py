@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from bench.harness import Place, Row, best_ms
 from daicho import Ledger
 from daicho.calls.models import Call
-from daicho.core.dialect import insert_many
+from daicho.core.bulk import insert_many
 from daicho.core.page import encode
 
 CALLS, SIZE = 500_000, 50

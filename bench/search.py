@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from bench.harness import Place, Row, best_ms, text
 from daicho import Ledger
 from daicho.calls.models import CallLog
-from daicho.core.dialect import insert_many
+from daicho.core.bulk import insert_many
 from daicho.core.types import now
 
 LINES = 1_000_000

@@ -11,6 +11,7 @@ from daicho.calls.store import CallStore
 from daicho.core.operation import Sync
 from daicho.members.store import MemberStore
 from daicho.tasks.store import TaskStore
+from daicho.usage.store import UsageStore
 
 
 class Faces:
@@ -19,6 +20,7 @@ class Faces:
     calls: CallStore[Sync]
     tasks: TaskStore[Sync]
     members: MemberStore[Sync]
+    usage: UsageStore[Sync]
 
     def __init__(self, ledger: Any, finish: Callable[[Awaitable[Any]], Any]) -> None:
         self.ledger = ledger

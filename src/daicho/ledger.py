@@ -8,7 +8,9 @@ from sqlalchemy import URL
 
 from daicho import migrations
 from daicho.calls.store import CallStore
+from daicho.core.dialect import keep_to
 from daicho.core.engine import Database
+from daicho.core.errors import NotFound
 from daicho.core.operation import (
     Async,
     AsyncHeldRunner,
@@ -20,9 +22,12 @@ from daicho.core.operation import (
     SyncRunner,
 )
 from daicho.core.settings import Settings, parse_url
+from daicho.core.types import uuid_text
 from daicho.members.store import MemberStore
 from daicho.tasks.context import TaskContextManager
 from daicho.tasks.store import TaskStore
+from daicho.usage.schemas import TENANT
+from daicho.usage.store import UsageStore
 
 
 class Rooms(Generic[Mode]):
@@ -31,6 +36,7 @@ class Rooms(Generic[Mode]):
     calls: CallStore[Mode]
     tasks: TaskStore[Mode]
     members: MemberStore[Mode]
+    usage: UsageStore[Mode]
 
     def __init__(self, runner: Runner) -> None:
         for name, store in get_type_hints(Rooms).items():
@@ -39,6 +45,58 @@ class Rooms(Generic[Mode]):
 
 ROOMS: tuple[str, ...] = tuple(Rooms.__annotations__)
 """The rooms' names, in the order in which menus show them."""
+
+
+class TenantRooms(Generic[Mode]):
+    """What of the ledger a tenant has: its usage, as if nobody else's existed."""
+
+    def __init__(self, runner: Runner, tenant: str) -> None:
+        self.usage: UsageStore[Mode] = UsageStore(runner, tenant)
+
+
+class TenantLedger(TenantRooms[Sync]):
+    """One tenant's part of a ledger, for threads. It shares the ledger's database and ends with it.
+
+    Other tenants' ids are answered like ids that nobody has. On PostgreSQL row-level security keeps
+    its transactions to the tenant's rows, whatever a statement forgets (``daicho db grant``).
+    """
+
+    def __init__(self, database: Database, tenant: str) -> None:
+        self._database, self._tenant = database, tenant
+        super().__init__(SyncRunner(database, tenant), tenant)
+
+    @contextmanager
+    def begin(self) -> Iterator[TenantRooms[Sync]]:
+        """Run several operations in one transaction: all of them happen, or none."""
+        with self._database.begin() as session:
+            keep_to(session.connection(), self._tenant)
+            runner = HeldRunner(session)
+            yield TenantRooms[Sync](runner, self._tenant)
+        self._database.changes.mark(frozenset(runner.changed))
+
+
+class AsyncTenantLedger(TenantRooms[Async]):
+    """One tenant's part of a ledger, for tasks. As ``TenantLedger``."""
+
+    def __init__(self, database: Database, tenant: str) -> None:
+        self._database, self._tenant = database, tenant
+        super().__init__(AsyncRunner(database, tenant), tenant)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[TenantRooms[Async]]:
+        """Run several operations in one transaction: all of them happen, or none."""
+        async with self._database.begin_async() as run:
+            await run(lambda session: keep_to(session.connection(), self._tenant))
+            runner = AsyncHeldRunner(run)
+            yield TenantRooms[Async](runner, self._tenant)
+        self._database.changes.mark(frozenset(runner.changed))
+
+
+def _tenant(tenant_id: str) -> str:
+    tenant = uuid_text(tenant_id)
+    if tenant is None:
+        raise NotFound(TENANT, tenant_id)
+    return tenant
 
 
 def open_database(url: str | URL | None = None, settings: Settings | None = None) -> Database:
@@ -85,6 +143,17 @@ class Ledger(Rooms[Sync]):
             yield Rooms[Sync](runner)
         self.database.changes.mark(frozenset(runner.changed))
 
+    def for_tenant(self, tenant_id: str) -> TenantLedger:
+        """Return the part of this ledger that is one tenant's. Raises NotFound for what is no tenant's id.
+
+        >>> with Ledger("sqlite://") as ledger:
+        ...     tenant = ledger.usage.create_tenant("Acme")
+        ...     acme = ledger.for_tenant(tenant.id)
+        ...     len(acme.usage.list_users())
+        0
+        """
+        return TenantLedger(self.database, _tenant(tenant_id))
+
     def close(self) -> None:
         """Write what is queued and let every connection go. A second call does nothing."""
         self.database.close()
@@ -117,6 +186,10 @@ class AsyncLedger(Rooms[Async]):
         ``*`` among them means any room. Look at the rows themselves for what has changed.
         """
         return self.database.changes.watch()
+
+    def for_tenant(self, tenant_id: str) -> AsyncTenantLedger:
+        """Return the part of this ledger that is one tenant's. As for ``Ledger``."""
+        return AsyncTenantLedger(self.database, _tenant(tenant_id))
 
     async def close(self) -> None:
         """Write what is queued and let every connection go. A second call does nothing."""

@@ -1,11 +1,13 @@
 """The README's pictures. They are written over only if asked: ``DAICHO_SCREENSHOTS=1 make test``."""
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from daicho import Ledger
+from daicho.usage import demo
 from tests.console import scene
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -18,6 +20,7 @@ def test_the_pictures_of_the_readme(serve: Callable[[str], Any], sqlite_url: str
     with Ledger(sqlite_url) as ledger:
         scene.fill(ledger)
         tasks = scene.tasks(ledger)
+        demo.fill(ledger, random.Random(5), scene.NOW)
     with serve(sqlite_url) as console:
         for language, locale, call_id in (("en", "en-US", scene.ENGLISH), ("ja", "ja-JP", scene.JAPANESE)):
             pages = {
@@ -25,13 +28,14 @@ def test_the_pictures_of_the_readme(serve: Callable[[str], Any], sqlite_url: str
                 "call": f"/calls/{call_id}",
                 "tasks": "/tasks",
                 "task": f"/tasks/{tasks[language]}",
+                "usage": "/usage?period=2026-09",
             }
             for name, path in pages.items():
                 page = console.context(locale=locale).new_page()
                 page.clock.set_fixed_time(scene.NOW)
                 page.goto(console.base + path)
                 page.wait_for_selector("link-state[data-state=up]")
-                page.wait_for_selector(".d-card, .d-line")
+                page.wait_for_selector(".d-card, .d-line, .d-chart path[fill*=series]")
                 page.evaluate("document.fonts.ready")
                 picture = folder / f"{name}-{language}.png"
                 page.screenshot(path=picture, animations="disabled")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from daicho.calls.store import CallStore
+from daicho.core.money import Costs
 from daicho.core.operation import Async, Sync
 
 
@@ -15,9 +16,12 @@ class CallLedger(Protocol):
 
 
 class LiveCallLedger(Protocol):
-    """A ledger for tasks, and its change feed."""
+    """A ledger for tasks, its change feed, and what calls have cost."""
 
     @property
     def calls(self) -> CallStore[Async]: ...
+
+    @property
+    def usage(self) -> Costs: ...
 
     def changes(self) -> AsyncIterator[frozenset[str]]: ...

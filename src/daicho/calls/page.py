@@ -40,12 +40,15 @@ class Overview:
         self._filter_fields()
         self.hits = Hits(ledger.calls, screen)
         self.live = LiveCalls(ledger.calls, screen, self.look)
-        self.ended = EndedCalls(ledger.calls, screen, self._turn_page, screen.query.get("after"))
+        self.ended = EndedCalls(
+            ledger.calls, ledger.usage, screen, self._turn_page, screen.query.get("after")
+        )
         self._empty_states()
 
     async def open(self) -> None:
         """Show what there is, and keep it up to date."""
         await self.screen.follow("calls", self.look, LOOK_SECONDS)
+        await self.screen.follow("usage", self.ended.look_at_costs, LOOK_SECONDS)
 
     async def look(self) -> None:
         """Bring the page up to date."""

@@ -4,29 +4,34 @@ from nicegui import ui
 
 from daicho.calls.models import Call
 from daicho.calls.needs import LiveCallLedger
-from daicho.calls.page_lists import handed_over
+from daicho.calls.page_lists import call_address, handed_over, source
 from daicho.calls.page_timeline import Timeline
 from daicho.calls.page_transcript import Transcript
+from daicho.core.cost import Cost, has_pages
 from daicho.core.elements import Chip, box, elapsed, moment, set_attribute, show, words
 from daicho.core.errors import Invalid, NotFound
 from daicho.core.language import say
+from daicho.core.money import Costs
 from daicho.core.screen import Console, Screen
 
 
 def register(console: Console[LiveCallLedger]) -> None:
     """Add the page of one call to the console."""
+    has_pages("call", call_address)
 
     @console.page("/calls/{call_id:path}", "calls")
     async def one_call(screen: Screen) -> None:
         screen.name(screen.route["call_id"])
-        await screen.follow("calls", CallPage(console.ledger, screen).look)
+        page = CallPage(console.ledger, screen)
+        await screen.follow("calls", page.look)
+        await screen.follow("usage", page.look_at_cost)
 
 
 class CallPage:
     """A call on the page: drawn once it is found, and brought up to date from then on."""
 
     def __init__(self, ledger: LiveCallLedger, screen: Screen) -> None:
-        self._store = ledger.calls
+        self._store, self._costs = ledger.calls, ledger.usage
         self._screen = screen
         self._call_id = screen.route["call_id"]
         self._body = box("d-section")
@@ -44,9 +49,15 @@ class CallPage:
             self._missing = False
             self._body.clear()
             with self._body:
-                self._drawn = Drawn(call, Transcript(self._store, self._screen, self._call_id))
+                transcript = Transcript(self._store, self._screen, self._call_id)
+                self._drawn = Drawn(call, transcript, self._costs)
         await self._drawn.transcript.look()
         self._drawn.take(call)
+
+    async def look_at_cost(self) -> None:
+        """Bring what the call has cost up to date."""
+        if self._drawn is not None:
+            await self._drawn.cost.look()
 
     def _miss(self) -> None:
         if self._missing:
@@ -66,9 +77,10 @@ class Drawn:
     Args:
         call: the call as it is now.
         transcript: its lines; drawn beside the facts.
+        costs: what calls have cost.
     """
 
-    def __init__(self, call: Call, transcript: Transcript) -> None:
+    def __init__(self, call: Call, transcript: Transcript, costs: Costs) -> None:
         self.transcript = transcript
         words(say("‹ All calls", "‹ 通話一覧"), "d-link d-small", "a", href="/calls")
         with box("d-row"):
@@ -79,6 +91,7 @@ class Drawn:
         with box("d-call"):
             with box("d-beside"):
                 self._facts(call)
+                self.cost = Cost(costs, source(call))
                 self.timeline = Timeline()
                 with box("d-sheet d-handover", hidden=True) as self._handover:
                     words(say("Handover summary", "引き継ぎ要約"), tag="h2")

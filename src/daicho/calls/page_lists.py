@@ -10,6 +10,7 @@ from daicho.calls.schemas import Role
 from daicho.calls.store import CallStore
 from daicho.core.elements import Chip, Row, Rows, box, elapsed, moment, show, words
 from daicho.core.language import say
+from daicho.core.money import Costs, Spent, money
 from daicho.core.operation import Async
 from daicho.core.screen import Pager, Screen
 
@@ -18,7 +19,7 @@ LIVE_AT_MOST = 240
 ENDED_AT_ONCE = 25
 PREVIEW = 160
 """Characters that a card shows of a call's last line."""
-COLUMNS = "--columns: 128px minmax(160px, 2fr) minmax(120px, 1fr) minmax(130px, 1.2fr) 72px 116px"
+COLUMNS = "--columns: 128px minmax(160px, 2fr) minmax(120px, 1fr) minmax(130px, 1.2fr) 72px 80px 104px"
 
 
 class Criteria(TypedDict):
@@ -74,18 +75,24 @@ class LiveCalls:
 
 
 class EndedCalls:
-    """The calls that have ended, latest first, a page at a time.
+    """The calls that have ended, latest first, a page at a time, each with what it has cost.
 
     Args:
+        costs: what calls have cost.
         turn: shows the page that ``pager`` has come to.
         cursor: the page to begin with.
     """
 
     def __init__(
-        self, calls: CallStore[Async], screen: Screen, turn: Callable[[], Awaitable[None]], cursor: str | None
+        self,
+        calls: CallStore[Async],
+        costs: Costs,
+        screen: Screen,
+        turn: Callable[[], Awaitable[None]],
+        cursor: str | None,
     ) -> None:
         self.calls: list[Call] = []
-        self._store = calls
+        self._store, self._costs = calls, costs
         with box("d-section") as self.root:
             words(say("Ended", "終了した通話"), tag="h2")
             with box("d-sheet d-table").style(COLUMNS) as self._table:
@@ -95,8 +102,9 @@ class EndedCalls:
                     words(say("Caller", "発信者番号"))
                     words(say("State", "状態"))
                     words(say("Length", "長さ"), "d-right")
+                    words(say("LLM cost", "LLM 費用"), "d-right")
                     words(say("Handed over", "転送"))
-                self._rows = Rows(box(), lambda call: call.call_id, _row)
+                self._rows = Rows(box(), lambda ended: ended[0].call_id, _row)
             with box("d-sheet d-empty d-slim") as self._nothing:
                 words(say("None has ended yet.", "終了した通話はまだありません。"))
             self.pager = Pager(screen, turn, cursor)
@@ -105,11 +113,22 @@ class EndedCalls:
         """Bring the table up to date; return how many rows there are."""
         page = await self._store.list(live=False, limit=ENDED_AT_ONCE, cursor=self.pager.cursor, **criteria)
         self.calls = page.items
-        self._rows.show(page.items)
+        await self.look_at_costs()
         show(self._table, bool(page.items))
         show(self._nothing, not page.items)
         self.pager.show(page.next)
         return len(page)
+
+    async def look_at_costs(self) -> None:
+        """Bring the rows and what their calls have cost up to date."""
+        sources = {call.call_id: source(call) for call in self.calls}
+        spent = await self._costs.costs_of(list(sources.values())) if sources else {}
+        self._rows.show([(call, spent.get(sources[call.call_id])) for call in self.calls])
+
+
+def source(call: Call) -> str:
+    """What usage of LLMs for a call names as its source."""
+    return f"call:{call.call_id}"
 
 
 def call_address(call_id: str) -> str:
@@ -153,7 +172,11 @@ def _card(card: Card) -> Row[Card]:
     return Row(root, take)
 
 
-def _row(call: Call) -> Row[Call]:
+Ended = tuple[Call, Spent | None]
+
+
+def _row(ended: Ended) -> Row[Ended]:
+    call, _ = ended
     with box("d-tr", "a", href=call_address(call.call_id)) as root:
         moment(call.started_at)
         with box("d-two"):
@@ -163,12 +186,15 @@ def _row(call: Call) -> Row[Call]:
         with box():
             state = Chip()
         elapsed(call.started_at, call.ended_at, "d-right")
+        cost = words("", "d-right d-number")
         with box():
             transferred = handed_over()
 
-    def take(call: Call) -> None:
+    def take(ended: Ended) -> None:
+        call, spent = ended
         state.name(call.current_state)
+        cost.set_text(money(spent.total_cost_usd) if spent else "")
         show(transferred.root, call.is_transferred)
 
-    take(call)
+    take(ended)
     return Row(root, take)

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from daicho.calls.models import Call, CallLog
 from daicho.calls.schemas import CALL, Imported, Role, SearchHit
 from daicho.calls.writing import NewLine, write_lines, write_many
-from daicho.core.dialect import containing, insert, insert_many, matching
+from daicho.core.bulk import insert_many
+from daicho.core.dialect import containing, insert, matching
 from daicho.core.errors import DaichoError, Invalid, NotFound
 from daicho.core.model import check_text
 from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from daicho.calls.models import Call, CallLog
 from daicho.calls.schemas import CALL
-from daicho.core.dialect import Insert, insert_for, insert_many, insert_numbered, run_many
+from daicho.core.bulk import insert_many, insert_numbered, run_many
+from daicho.core.dialect import Insert, insert_for
 from daicho.core.errors import DaichoError, NotFound
 
 Row = dict[str, Any]

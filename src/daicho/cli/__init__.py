@@ -58,7 +58,10 @@ def application() -> typer.Typer:
     )
     app.callback()(_prepare)
     for room in ROOMS:
-        app.add_typer(import_module(f"daicho.{room}.commands").app, name=room)
+        commands = import_module(f"daicho.{room}.commands")
+        app.add_typer(commands.app, name=room)
+        for name, further in getattr(commands, "FURTHER", {}).items():
+            app.add_typer(further, name=name)
     app.add_typer(db.app, name="db")
     app.add_typer(running.app)
     return app

@@ -12,8 +12,9 @@ from daicho import migrations
 from daicho.core.engine import Database
 from daicho.core.language import say
 from daicho.core.retry import translated
-from daicho.core.terminal import Terminal
+from daicho.core.terminal import Terminal, note, put
 from daicho.ledger import AsyncLedger, Ledger, open_database
+from daicho.migrations import grants
 
 app = typer.Typer(
     help=say("The database's schema: Alembic's commands.", "データベースのスキーマ: Alembic のコマンド。"),
@@ -108,6 +109,58 @@ def revision(
 ) -> None:
     with _database(context) as database:
         migrations.run(database, "revision", message=message, autogenerate=autogenerate)
+
+
+@app.command(
+    help=say(
+        "Print, or apply, what each role of a PostgreSQL database needs and no more: the owner migrates,"
+        " the application records, a third reads. Run it again after each upgrade.",
+        "PostgreSQL の各ロール (所有者、アプリ、読み取り専用) に必要最小限の権限を与える SQL を"
+        "表示または適用する。アップグレードのたびに実行する。",
+    )
+)
+def grant(
+    context: typer.Context,
+    apply: Annotated[
+        bool, typer.Option("--apply", help=say("Run it instead of printing it.", "表示せずに実行する。"))
+    ] = False,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help=say(
+                "Who owns and migrates the tables; who owns them now, if not given.",
+                "表を所有しマイグレーションを行うロール。省略時は現在の所有者。",
+            ),
+        ),
+    ] = None,
+    app_role: Annotated[
+        str,
+        typer.Option(
+            "--app", metavar="ROLE", help=say("Who the application logs in as.", "アプリのログインロール。")
+        ),
+    ] = "daicho_app",
+    read_only: Annotated[
+        str,
+        typer.Option(
+            metavar="ROLE",
+            help=say("Who reads all tenants and writes nothing.", "全テナントを読み取るだけのロール。"),
+        ),
+    ] = "daicho_readonly",
+) -> None:
+    roles = grants.Roles(app=app_role, read_only=read_only, owner=owner)
+    with _database(context) as database:
+        if not apply:
+            put(grants.script(grants.statements(database, roles)))
+            return
+        grants.apply(database, roles)
+        note(
+            say(
+                f"done; set passwords with \\password in psql, then let the application log in as {app_role}",
+                f"完了しました。psql の \\password でパスワードを設定し、"
+                f"アプリを {app_role} でログインさせてください",
+            )
+        )
 
 
 @contextmanager

@@ -1,27 +1,22 @@
 """What differs between SQLite and PostgreSQL, all of it, as a few named statements.
 
-Everything else in Daicho is written once. A test for the dialect anywhere else is a mistake.
+Many rows at once stand in ``bulk``, roll-ups in ``rollups``. Everything else in Daicho is written once:
+a test for the dialect anywhere else is a mistake.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from functools import cache, lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVarTuple
-from uuid import uuid4
 
-import psycopg
 from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
-    Dialect,
     Engine,
+    FromClause,
     Index,
     Select,
-    Table,
-    Update,
     column,
     create_engine,
     event,
@@ -29,13 +24,14 @@ from sqlalchemy import (
     select,
     table,
     text,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
-from sqlalchemy.types import TypeEngine
-from sqlalchemy.util import await_only
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from daicho.core.errors import Invalid
 from daicho.core.model import Base
@@ -44,10 +40,11 @@ from daicho.core.types import now, utc
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another one on SQLite before it says Unavailable."""
-BULK_ROWS = 5_000
-"""Rows that one round of a bulk insert carries."""
 MIGRATION_LOCK = 0x0DA1C40
 """The PostgreSQL advisory lock that lets one migration run at a time."""
+TENANT_SETTING = "daicho.tenant_id"
+"""PostgreSQL's setting that says whose rows a connection or a transaction works with."""
+EVERY_TENANT = "*"
 
 Ts = TypeVarTuple("Ts")
 Insert = postgresql.Insert | sqlite.Insert
@@ -75,7 +72,9 @@ def anchored(url: URL) -> URL:
 def make_engine(url: URL, settings: Settings) -> Engine:
     """Create the sync engine: pool sizes from the settings, SQLite in WAL mode with its rules on."""
     if not is_sqlite(url):
-        return create_engine(url, **pool_options(settings))
+        engine = create_engine(url, **pool_options(settings))
+        _see_every_tenant(engine)
+        return engine
     options = {"echo": settings.database.echo} if is_memory(url) else pool_options(settings)
     if is_memory(url):
         # One connection, handed from one user to the next: it is the database.
@@ -104,6 +103,24 @@ def make_engine(url: URL, settings: Settings) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
+    """Create the async engine (PostgreSQL), with the same pool."""
+    engine = create_async_engine(url, **pool_options(settings))
+    _see_every_tenant(engine.sync_engine)
+    return engine
+
+
+def _see_every_tenant(engine: Engine) -> None:
+    """Say on every new connection that it works for all tenants: one that says nothing sees none."""
+
+    @event.listens_for(engine, "connect")
+    def unscoped(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET {TENANT_SETTING} = '{EVERY_TENANT}'")
+        cursor.close()
+        connection.commit()
 
 
 def pool_options(settings: Settings) -> dict[str, Any]:
@@ -136,6 +153,22 @@ def lock_for_migration(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
+# -- tenants ------------------------------------------------------------------------------------
+
+
+def keep_to(connection: Connection, tenant: str) -> None:
+    """Let the rest of a transaction see and write one tenant's rows only, whatever its statements forget.
+
+    PostgreSQL does so by row-level security, for every role but the tables' owner and superusers
+    (``daicho db grant`` makes one). SQLite has nothing of the kind: there the statements alone decide.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_KEEP_TO, {"tenant": tenant})
+
+
+_KEEP_TO = text(f"SELECT set_config('{TENANT_SETTING}', :tenant, true)")
+
+
 # -- statements ---------------------------------------------------------------------------------
 
 
@@ -160,131 +193,19 @@ def insert_for(dialect: str, model: type[Base]) -> Insert:
     return postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)
 
 
-def insert_numbered(
-    connection: Connection, model: type[Base], rows: Sequence[Mapping[str, Any]]
-) -> list[int]:
-    """Insert rows and return their new numbers, in the rows' order: rising, without another's between.
+def joined_by_range(
+    session: Session, ranges: FromClause, model: type[Base], condition: ColumnElement[bool]
+) -> tuple[FromClause, ReadOnlyColumnCollection[str, Any]]:
+    """Join each row of a few with those of a large table that ``condition`` says lie in its range.
 
-    Every row has the first row's keys. The cheapest way on each database: one statement for all of
-    them on PostgreSQL, where each costs a round trip; one each by the driver's cursor on SQLite.
+    Returns the join, and the large table's columns in it. SQLite looks each range up in the index by
+    itself; PostgreSQL, which cannot know how few they hold, is made to.
     """
-    if connection.dialect.name == "postgresql":
-        return list(connection.execute(_numbered(model), rows).scalars())
-    statement, values_of = _for_driver(_plain(model), tuple(rows[0]))
-    cursor = connection.connection.cursor()
-    numbers = []
-    for row in rows:
-        cursor.execute(statement, values_of(row))
-        numbers.append(cursor.lastrowid)
-    cursor.close()
-    return numbers
-
-
-def run_many(connection: Connection, statement: Update, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Run a statement that is built once (a constant) for each row; return how many rows it touched."""
-    if connection.dialect.name == "postgresql":
-        return connection.execute(statement, rows).rowcount
-    compiled, values_of = _for_driver(statement, ())
-    cursor = connection.connection.cursor()
-    cursor.executemany(compiled, [values_of(row) for row in rows])
-    touched = cursor.rowcount
-    cursor.close()
-    return touched
-
-
-@cache
-def _numbered(model: type[Base]) -> Any:
-    return postgresql.insert(model).returning(model.__mapper__.primary_key[0], sort_by_parameter_order=True)
-
-
-@cache
-def _plain(model: type[Base]) -> sqlite.Insert:
-    return sqlite.insert(model)
-
-
-@lru_cache(maxsize=64)
-def _for_driver(
-    statement: sqlite.Insert | Update, names: tuple[str, ...]
-) -> tuple[str, Callable[[Mapping[str, Any]], list[Any]]]:
-    """A statement as SQLite's driver takes it, and what makes its values of a row."""
-    here = sqlite.dialect()
-    compiled = statement.compile(dialect=here, column_keys=list(names) or None)
-    order = compiled.positiontup or []
-    converters = [(name, _converter(compiled.binds[name].type, here)) for name in order]
-    return compiled.string, lambda row: [change(row[name]) for name, change in converters]
-
-
-def insert_many(
-    session: Session, model: type[Base], rows: Iterable[Mapping[str, Any]], *, skip_duplicates: bool = False
-) -> int:
-    """Insert any number of rows by the driver's fastest way: COPY, or executemany.
-
-    Every row has the first row's keys. With ``skip_duplicates`` a row that meets a unique constraint
-    is left out. Returns the number of rows inserted.
-    """
-    target = Base.metadata.tables[model.__tablename__]
-    total = 0
-    for chunk in _chunks(rows, BULK_ROWS):
-        names = list(chunk[0])
-        if session.get_bind().dialect.name == "postgresql":
-            total += _copy_in(session, target, names, chunk, skip_duplicates)
-        else:
-            statement = sqlite.insert(model)
-            if skip_duplicates:
-                statement = statement.on_conflict_do_nothing()
-            total += session.connection().execute(statement, chunk).rowcount
-    return total
-
-
-def _copy_in(
-    session: Session, target: Table, names: list[str], rows: Sequence[Mapping[str, Any]], skip: bool
-) -> int:
-    connection = session.connection()
-    quote = connection.dialect.identifier_preparer.quote
-    columns = ", ".join(quote(name) for name in names)
-    place = target.name
-    if skip:
-        place = f"incoming_{uuid4().hex}"
-        connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS "
-            f"SELECT {columns} FROM {quote(target.name)} LIMIT 0"
-        )
-    convert = [_converter(target.c[name].type, connection.dialect) for name in names]
-    values = [tuple(change(row[name]) for name, change in zip(names, convert, strict=True)) for row in rows]
-    statement = f"COPY {quote(place)} ({columns}) FROM STDIN"
-    driver = connection.connection.driver_connection
-    if isinstance(driver, psycopg.AsyncConnection):
-        await_only(_copy_async(driver, statement, values))
-    elif isinstance(driver, psycopg.Connection):
-        with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            for value in values:
-                copy.write_row(value)
-    if not skip:
-        return len(values)
-    moved = connection.exec_driver_sql(
-        f"INSERT INTO {quote(target.name)} ({columns}) SELECT {columns} FROM {place} ON CONFLICT DO NOTHING"
-    ).rowcount
-    connection.exec_driver_sql(f"DROP TABLE {place}")
-    return moved
-
-
-def _converter(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
-    """What a column's type does to a value on its way to the driver."""
-    return kind.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
-
-
-async def _copy_async(
-    driver: psycopg.AsyncConnection[Any], statement: str, values: list[tuple[Any, ...]]
-) -> None:
-    async with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        for value in values:
-            await copy.write_row(value)
-
-
-def _chunks(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
-    source = iter(rows)
-    while chunk := list(islice(source, size)):
-        yield chunk
+    large = model.__table__
+    if session.get_bind().dialect.name == "sqlite":
+        return ranges.join(large, condition), large.c
+    each = select(large).where(condition).offset(0).lateral("each")
+    return ranges.join(each, true()), each.c
 
 
 # -- substring search ---------------------------------------------------------------------------

@@ -66,6 +66,22 @@ class Chip:
             self.root.style(hue(text))
 
 
+class Tile:
+    """A figure over its label, and a note under them."""
+
+    def __init__(self, label: str) -> None:
+        with box("d-sheet d-tile") as self.root:
+            self._figure = words("–", "d-number", "b")
+            words(label)
+            self._note = words("", "d-number", hidden=True)
+
+    def take(self, figure: str, note: str = "") -> None:
+        """Show a figure."""
+        self._figure.set_text(figure)
+        self._note.set_text(note)
+        show(self._note, bool(note))
+
+
 def set_attribute(element: ui.element, name: str, value: object) -> None:
     """Set an attribute, or take it away if None; nothing is sent when it is so already."""
     if element.props.get(name) != value:
@@ -75,6 +91,13 @@ def set_attribute(element: ui.element, name: str, value: object) -> None:
 def show(element: ui.element, on: bool) -> None:
     """Show or hide an element."""
     set_attribute(element, "hidden", None if on else True)
+
+
+def fact(label: str) -> ui.element:
+    """Add a row of a ``dl``: its label; use it as a context for what is said."""
+    with box("d-fact") as row:
+        words(label, tag="dt")
+    return row
 
 
 def suggestion(value: str) -> "Row[str]":

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from tenacity import AsyncRetrying, Retrying
 
 from daicho.core import dialect, retry
+from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
 from daicho.core.errors import Unavailable
 from daicho.core.settings import Settings
@@ -76,8 +77,7 @@ class Database:
     @property
     def async_engine(self) -> AsyncEngine:
         """The async engine (PostgreSQL)."""
-        options = dialect.pool_options(self.settings)
-        return self._part("async_engine", lambda: create_async_engine(self.url, **options))
+        return self._part("async_engine", lambda: dialect.make_async_engine(self.url, self.settings))
 
     @property
     def writer(self) -> Writer:
@@ -85,6 +85,22 @@ class Database:
         limits = self.settings.database.writer
         return self._part(
             "writer", lambda: Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
+        )
+
+    @property
+    def buffer(self) -> Buffer:
+        """The buffer of what need not be waited for."""
+        limits = self.settings.database.buffer
+        return self._part(
+            "buffer",
+            lambda: Buffer(
+                self._run_repeatable,
+                lambda rooms: self.changes.mark(rooms),
+                self.place,
+                size=limits.size,
+                batch=limits.batch,
+                seconds=limits.seconds,
+            ),
         )
 
     @property
@@ -116,6 +132,10 @@ class Database:
     def run_batch(self, work: Callable[[Connection], R]) -> R:
         """As ``run``, for the writer: on a bare connection, without the cost of a session."""
         return self._repeating(partial(self._once_bare, work), idempotent=False)
+
+    def _run_repeatable(self, work: Callable[[Connection], R]) -> R:
+        """As ``run_batch``, for what may be written twice."""
+        return self._repeating(partial(self._once_bare, work), idempotent=True)
 
     def _repeating(self, once: Callable[[], R], *, idempotent: bool) -> R:
         try:
@@ -257,8 +277,9 @@ class Database:
     def _take_parts(self) -> dict[str, object]:
         self._closed = True
         parts = self._parts
-        if isinstance(writer := parts.get("writer"), Writer):
-            writer.close()
+        for part in (parts.get("buffer"), parts.get("writer")):
+            if isinstance(part, Buffer | Writer):
+                part.close()
         for name in ("readers", "writers"):
             if isinstance(threads := parts.get(name), Executor):
                 threads.shutdown(wait=True)

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 
 from nicegui import ui
 
-from daicho.core.elements import Rows, box, set_attribute, show, suggestion, words
+from daicho.core.elements import Row, Rows, box, set_attribute, show, suggestion, words
 from daicho.core.language import say
 from daicho.core.screen import Screen
 
@@ -70,13 +70,27 @@ class Filters:
         with self._field(name, label):
             self._changed(name, box("", "input", type="date"))
 
-    def select(self, name: str, label: str, options: Sequence[tuple[str, str]]) -> None:
-        """Add a field that offers values, each with the text that is shown for it."""
-        with self._field(name, label), box("", "select") as field:
-            chosen = self._screen.query.get(name, "")
-            for value, text in options:
-                words(text, tag="option", value=value, selected=chosen == value or None)
+    def select(self, name: str, label: str, options: Sequence[tuple[str, str]]) -> Rows[tuple[str, str]]:
+        """Add a field that offers values, each with the text that is shown for it.
+
+        Returns what it offers, for a field whose values change; a value that is chosen must stay.
+        """
+        with self._field(name, label):
+            field = box("", "select")
         self._changed(name, field)
+
+        def offer(option: tuple[str, str]) -> Row[tuple[str, str]]:
+            chosen = self.chosen[name] == option[0]
+            shown = words(option[1], tag="option", value=option[0], selected=chosen or None)
+
+            def take(option: tuple[str, str]) -> None:
+                shown.set_text(option[1])
+
+            return Row(shown, take)
+
+        offered = Rows(field, lambda option: option[0], offer)
+        offered.show(options)
+        return offered
 
     def typed(self, name: str, field: ui.element) -> None:
         """Let an input of one's own choose, when typing in it pauses."""

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Integer, MetaData, String, inspect
 from sqlalchemy.orm import DeclarativeBase
 
 from daicho.core.errors import Invalid
-from daicho.core.types import Instant, UuidText, utc, uuid_text
+from daicho.core.types import Instant, StringList, UuidText, utc, uuid_text
 
 TEXT_MAX = 16 * 1024 * 1024
 """The longest text that any column takes, in characters."""
@@ -35,8 +35,8 @@ class Base(DeclarativeBase):
         """Check values against this table's columns and return them as a row to write.
 
         Raises Invalid for a column that does not exist (with the nearest name), a text that is too
-        long for its column or that PostgreSQL could not store (NUL bytes, lone surrogates), a number
-        that does not fit, a time without a zone, and what is no UUID.
+        long for its column or that PostgreSQL could not store (NUL bytes, lone surrogates), what is no
+        list of texts, a number that does not fit, a time without a zone, and what is no UUID.
         """
         checks = _checks(cls)
         try:
@@ -51,13 +51,20 @@ class Base(DeclarativeBase):
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Build an instance from a complete row, as if it had been read (cheaper than its constructor)."""
-        made = cast("Self", inspect(cls).class_manager.new_instance())
+        made = cast("Self", _maker(cls)())
         made.__dict__.update(values)
         return made
 
     def __repr__(self) -> str:
         key = ", ".join(str(key) for key in inspect(type(self)).primary_key_from_instance(self))
         return f"<{type(self).__name__} {key}>"
+
+
+@cache
+def _maker(model: type[Base]) -> Callable[[], object]:
+    model.registry.configure()  # a program may make an instance before it has asked for any
+    make: Callable[[], object] = inspect(model).class_manager.new_instance
+    return make
 
 
 def unknown_name(name: str, known: Mapping[str, object]) -> Invalid:
@@ -100,6 +107,16 @@ def check_text(name: str, value: object, longest: int = TEXT_MAX) -> str:
     return value
 
 
+def check_texts(name: str, value: object) -> list[str]:
+    """Return a list of texts that both databases can store, or raise Invalid naming the one that is wrong."""
+    if not isinstance(value, list | tuple):
+        raise Invalid(
+            f"{name} must be a list of texts, not {type(value).__name__}",
+            f"{name} は文字列のリストでなければなりません ({type(value).__name__} でした)",
+        )
+    return [check_text(f"{name}[{place}]", text) for place, text in enumerate(value)]
+
+
 def check_whole(name: str, value: object) -> int:
     """Return a whole number, or raise Invalid for what is none (True and False are none)."""
     if not isinstance(value, int) or isinstance(value, bool):
@@ -122,6 +139,8 @@ def _check_for(kind: object) -> Check:
     if isinstance(kind, String):
         longest = kind.length or TEXT_MAX
         return lambda name, value: None if value is None else check_text(name, value, longest)
+    if isinstance(kind, StringList):
+        return lambda name, value: None if value is None else check_texts(name, value)
     if isinstance(kind, Instant):
         return lambda name, value: None if value is None else _instant(name, value)
     if isinstance(kind, UuidText):

@@ -12,16 +12,21 @@ A store method is written once, against a sync ``Session``. ``@operation`` (it w
     await ledger.calls.complete("call-123")      # AsyncLedger  -> Awaitable[Call]
 """
 
+import asyncio
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Delete, Select, Update
 from sqlalchemy.orm import Session
 
+from daicho.core.buffer import Receipt
+from daicho.core.dialect import keep_to
 from daicho.core.engine import Database
-from daicho.core.errors import DaichoError
+from daicho.core.errors import DaichoError, Invalid, NotFound
+from daicho.core.language import Text
+from daicho.core.types import uuid_text
 from daicho.core.writer import BatchWrite
 
 
@@ -38,6 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S", bound="Store[Any]")
 Item = TypeVar("Item")
+Narrow = TypeVar("Narrow", Select[Any], Update, Delete)
 
 
 class Runner(Protocol):
@@ -49,14 +55,40 @@ class Runner(Protocol):
     def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
         """Append one item through the group-commit writer."""
 
+    def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        """Put one item into the buffer and return its receipt."""
+
 
 class Store(Generic[Mode]):
-    """A room's operations on one face. ``room`` names it in the change feed."""
+    """A room's operations on one face. ``room`` names it in the change feed.
+
+    Args:
+        runner: carries operations out.
+        tenant: the only tenant that they know of; None: all.
+    """
 
     room: ClassVar[str]
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, tenant: str | None = None) -> None:
         self.runner = runner
+        self.tenant = tenant
+
+    def whose(self, tenant_id: str | None) -> str | None:
+        """Return the tenant that an operation is about; None: all.
+
+        Raises NotFound for one that a scoped store does not know, whether there is one or not.
+        """
+        if tenant_id is None:
+            return self.tenant
+        wanted = uuid_text(tenant_id)
+        if wanted is None or self.tenant not in {None, wanted}:
+            raise NotFound(Text("tenant", "テナント"), tenant_id)
+        return wanted
+
+    def narrowed(self, statement: Narrow, column: Any, tenant_id: str | None = None) -> Narrow:
+        """Return a statement that is about one tenant's rows only, if the store or the caller names one."""
+        whose = self.whose(tenant_id)
+        return statement if whose is None else statement.where(column == whose)
 
 
 class TwoFaced(ABC, Generic[S, P, R]):
@@ -113,6 +145,20 @@ class Grouped(TwoFaced[S, P, R]):
         )
 
 
+class Buffered(TwoFaced[S, P, R]):
+    """A method whose calls are not waited for. As ``Grouped``, but what it gives is a ``Receipt``."""
+
+    def __init__(self, item: Callable[Concatenate[S, P], Any], write: BatchWrite) -> None:
+        super().__init__(item)
+        self.item = item
+        self._write = write
+
+    def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return store.runner.enqueue(
+            store.room, self._write, lambda: self.item(cast("S", store), *args, **kwargs)
+        )
+
+
 def operation(body: Callable[Concatenate[S, Session, P], R]) -> Operation[S, P, R]:
     """A method that writes: one transaction, repeated only where its commit surely did not happen."""
     return Operation(body, writes=True, idempotent=False)
@@ -139,45 +185,78 @@ def grouped(
     return lambda item: Grouped(item, write)
 
 
+def buffered(
+    write: Callable[[Connection, Sequence[Item]], Sequence[R | DaichoError]],
+) -> Callable[[Callable[Concatenate[S, P], Item]], Buffered[S, P, Receipt[R]]]:
+    """A method like a ``grouped`` one that nobody waits for: it gives a ``Receipt`` at once.
+
+    What it writes must be safe to write twice: an item carries its own id.
+    """
+    return lambda item: Buffered(item, write)
+
+
 # -- the four runners: each face, alone and within ``begin()`` -------------------------------------
 
 
 class SyncRunner:
-    """``Ledger``: each operation in a transaction of its own."""
+    """``Ledger``: each operation in a transaction of its own.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: where.
+        tenant: whose rows alone the database itself lets it see and write; None: all.
+    """
+
+    def __init__(self, database: Database, tenant: str | None = None) -> None:
         self._database = database
+        self._tenant = tenant
 
     def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
-        result = self._database.run(work, writes=writes, idempotent=idempotent)
+        result = self._database.run(within(self._tenant, work), writes=writes, idempotent=idempotent)
         if writes:
             self._database.changes.mark(frozenset({room}))
         return result
 
     def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        if self._tenant is not None:  # a commit that others share could not be kept to its rows
+            return self.call(
+                room, functools.partial(alone, write=write, item=item()), writes=True, idempotent=False
+            )
         self._database.ensure_ready()
         result = self._database.writer.submit(write, item())
         self._database.changes.mark(frozenset({room}))
         return result
 
+    def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        self._database.ensure_ready()
+        return self._database.buffer.put(room, write, item(), self._tenant)
+
 
 class AsyncRunner:
-    """``AsyncLedger``: each operation in a transaction of its own."""
+    """``AsyncLedger``: each operation in a transaction of its own. Arguments as for ``SyncRunner``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tenant: str | None = None) -> None:
         self._database = database
+        self._tenant = tenant
 
     async def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
-        result = await self._database.run_async(work, writes=writes, idempotent=idempotent)
+        kept = within(self._tenant, work)
+        result = await self._database.run_async(kept, writes=writes, idempotent=idempotent)
         if writes:
             self._database.changes.mark(frozenset({room}))
         return result
 
     async def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        if self._tenant is not None:
+            ready = functools.partial(alone, write=write, item=item())
+            return await self.call(room, ready, writes=True, idempotent=False)
         await self._database.ensure_ready_async()
         result = await self._database.writer.submit_async(write, item())
         self._database.changes.mark(frozenset({room}))
         return result
+
+    async def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        await self._database.ensure_ready_async()
+        return await asyncio.to_thread(self._database.buffer.put, room, write, item(), self._tenant)
 
 
 class HeldRunner:
@@ -196,6 +275,9 @@ class HeldRunner:
         self.changed.add(room)
         return alone(self._session, write, item())
 
+    def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        raise _not_within()
+
 
 class AsyncHeldRunner:
     """Within ``AsyncLedger.begin()``: every operation in the one transaction."""
@@ -213,6 +295,28 @@ class AsyncHeldRunner:
         self.changed.add(room)
         ready = item()
         return await self._run(lambda session: alone(session, write, ready))
+
+    async def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
+        raise _not_within()
+
+
+def _not_within() -> Invalid:
+    return Invalid(
+        "enqueue writes later, outside of begin(): record within it instead",
+        "enqueue は begin() の外で後から書き込みます。begin() の中では record を使ってください",
+    )
+
+
+def within(tenant: str | None, work: Callable[[Session], R]) -> Callable[[Session], R]:
+    """Return the same work in a transaction that the database keeps to a tenant's rows, if one is named."""
+    if tenant is None:
+        return work
+
+    def kept(session: Session) -> R:
+        keep_to(session.connection(), tenant)
+        return work(session)
+
+    return kept
 
 
 def alone(session: Session, write: BatchWrite, item: object) -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from daicho.core.errors import Invalid
-from daicho.core.model import check_whole
+from daicho.core.model import check_text, check_whole
 
 T = TypeVar("T")
 LIMIT_MAX = 1000
@@ -95,7 +95,7 @@ def _decode(cursor: str, keys: Sequence[SortKey]) -> list[Any]:
         if not isinstance(values, list) or len(values) != len(keys):
             raise ValueError
         return [_typed(value, key) for value, key in zip(values, keys, strict=True)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, Invalid):
         raise Invalid(
             f"{cursor!r} is not a cursor of this list; begin again without one",
             f"{cursor!r} はこの一覧のカーソルではありません。カーソルなしで始めてください",
@@ -107,6 +107,8 @@ def _typed(value: Any, key: SortKey) -> Any:
     typed = datetime.fromisoformat(value) if wanted is datetime else value
     if not isinstance(typed, wanted) or isinstance(typed, bool) or (wanted is int and abs(typed) >= 2**63):
         raise ValueError
+    if isinstance(typed, str):
+        check_text("cursor", typed)
     return typed
 
 

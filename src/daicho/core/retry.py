@@ -140,6 +140,13 @@ def _from_driver(original: BaseException | None, place: str, reason: str) -> Dai
             f"{place}: login refused ({reason}); check user and password",
             f"{place}: ログインできません ({reason})。ユーザー名とパスワードを確かめてください",
         )
+    if state == "42501":
+        return Unavailable(
+            f"{place}: {reason}: this login may not do that; do it as the tables' owner"
+            " (after an upgrade, the owner runs: daicho db grant)",
+            f"{place}: {reason}。このログインには権限がありません。表の所有者で実行してください"
+            " (アップグレード後は所有者が daicho db grant を実行します)",
+        )
     return Unavailable(
         f"{place}: {reason}; check that the database runs and DATABASE_URL is right",
         f"{place}: {reason}。データベースが動いていること、DATABASE_URL が正しいことを確かめてください",

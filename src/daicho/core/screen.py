@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import copy_context
 from datetime import UTC, tzinfo
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote, urlencode
 from zoneinfo import ZoneInfo
@@ -31,6 +32,13 @@ SAFETY_SECONDS = 5.0
 """A page looks again after this time even if no change was announced."""
 FIRST_SECONDS = 2.5
 """How long a page may keep its reader waiting for the first look."""
+
+
+ZONE_CHECK = """{
+  const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
+  if (zone !== %s && document.cookie.split("; ").includes(`daicho_zone=${zone}`)) location.reload();
+}"""
+"""Only once the cookie says so: where cookies are refused, it would reload for ever."""
 
 
 class Feed(Protocol):
@@ -66,10 +74,12 @@ class Screen:
     def __init__(self, request: Request, feed: Feed) -> None:
         self.client: Client = ui.context.client
         self.path = request.url.path
+        self.base = str(request.base_url).rstrip("/")
         self.query = {name: value.strip() for name, value in request.query_params.items()}
         self.route: Mapping[str, str] = request.path_params
         self.language = language_of(request)
         self.zone = zone_of(request)
+        self._zone_said = request.cookies.get("daicho_zone", "")
         self.place: ui.element = self.client.content
         self._feed = feed
         self._turn = asyncio.Lock()
@@ -77,6 +87,10 @@ class Screen:
     def name(self, title: str) -> None:
         """Give the browser's tab its title."""
         self.client.title = f"{title} · 台帳 Daicho"
+
+    def insist_on_zone(self) -> None:
+        """Let the browser ask again if its time zone is not the one that it has said: all hangs on it."""
+        self.client.run_javascript(ZONE_CHECK % json.dumps(self._zone_said))
 
     def remember(self, query: Mapping[str, str]) -> None:
         """Write what the reader chose into the address, so that it can be reloaded and shared."""
@@ -113,7 +127,7 @@ class Screen:
         Args:
             room: whose changes concern this page.
             look: reads the ledger and brings the page up to date.
-            pause: seconds to leave between two looks.
+            pause: seconds to leave between two looks; never less than the look before has taken.
             patience: seconds after which to look again even if no change was announced.
         """
         async with self.guard(), asyncio.timeout(FIRST_SECONDS):
@@ -157,9 +171,10 @@ class Screen:
                     async with asyncio.timeout(patience()):
                         await changed.wait()
                 changed.clear()
+                begun = monotonic()
                 async with self.guard():
                     await look()
-                await asyncio.sleep(pause)
+                await asyncio.sleep(max(pause, monotonic() - begun))
         finally:
             listener.cancel()
 

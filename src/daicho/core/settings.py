@@ -12,7 +12,15 @@ from typing import Any, Literal, Self
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -26,6 +34,8 @@ from daicho.core.errors import Invalid
 
 CONFIG_FILE = "config.yaml"
 DEFAULT_URL = "sqlite:///daicho.db"
+TOKEN_MIN = 16
+"""The shortest token that lets anyone in, in characters."""
 
 
 class Section(BaseModel):
@@ -69,6 +79,14 @@ class Writer(Section):
     batch: int = Field(500, ge=1, description="The most appends that share one commit.")
 
 
+class Buffer(Section):
+    """``database.buffer``: what is enqueued, until it is written."""
+
+    size: int = Field(10_000, ge=1, description="Items that it holds; one more makes its caller wait.")
+    batch: int = Field(1_000, ge=1, description="So many are written at once, and together at most.")
+    seconds: float = Field(0.5, gt=0, description="How long an item waits for others at most.")
+
+
 class Database(Section):
     """``database``: where the ledger lives."""
 
@@ -79,6 +97,7 @@ class Database(Section):
     postgresql: Postgresql = Postgresql()
     pool: Pool = Pool()
     writer: Writer = Writer()
+    buffer: Buffer = Buffer()
 
     @model_validator(mode="before")
     @classmethod
@@ -98,6 +117,12 @@ class ContextStorage(Section):
     base_dir: Path = Path("contexts")
 
 
+def _long_enough(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < TOKEN_MIN:
+        raise ValueError(f"the token must be at least {TOKEN_MIN} characters long")
+    return token
+
+
 class Storage(Section):
     """``storage``: the S3 or MinIO server of members' files; what is unset, AWS's own variables say."""
 
@@ -112,8 +137,14 @@ class Members(Section):
 
     source: str | None = Field(None, description="The bucket that /webhooks/minio looks into.")
     webhook_token: SecretStr | None = Field(
-        None, description="What MinIO sends as its auth_token; unset, the webhook is off."
+        None,
+        description="What MinIO sends as its auth_token; at least 16 characters. Unset or empty: off.",
     )
+
+    @field_validator("webhook_token")
+    @classmethod
+    def _empty_is_off(cls, token: SecretStr | None) -> SecretStr | None:
+        return _long_enough(token) if token and token.get_secret_value() else None
 
 
 class Server(Section):
@@ -125,11 +156,10 @@ class Server(Section):
         None, description="The bearer token; at least 16 characters. Unset: a new one at every start."
     )
 
-    @model_validator(mode="after")
-    def _long_enough(self) -> Self:
-        if self.token is not None and len(self.token.get_secret_value()) < 16:
-            raise ValueError("the token must be at least 16 characters long")
-        return self
+    @field_validator("token")
+    @classmethod
+    def _not_short(cls, token: SecretStr | None) -> SecretStr | None:
+        return _long_enough(token) if token is not None else None
 
 
 ENVIRONMENT: Mapping[str, tuple[str, ...]] = {

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
 from daicho.core.changes import concerns
 
@@ -16,6 +17,15 @@ SAFETY_SECONDS = 5.0
 """How long a stream waits before it looks again without being woken."""
 PING_SECONDS = 15.0
 """How long a stream is silent before it says that it still lives."""
+
+
+LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+"""The media types of a stream of lines, each a JSON document."""
+
+
+def media_type(request: HTTPConnection) -> str:
+    """Return the media type of a request's body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Problem(BaseModel):

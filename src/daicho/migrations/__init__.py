@@ -15,7 +15,7 @@ from daicho.core.errors import Outdated
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "20261121_06"
+HEAD = "20261121_08"
 """The newest revision. A test keeps it equal to the last file under ``versions/``."""
 
 FOLDER = Path(__file__).parent
@@ -57,12 +57,16 @@ def _state(database: Database) -> tuple[str | None, set[str]]:
 
 def _mismatch(place: str, revision: str | None, tables: set[str]) -> Outdated:
     known = {path.stem for path in (FOLDER / "versions").glob("*.py")}
-    if revision is None and "tasks" in tables and "calls" not in tables:
+    older = sorted(tables & {"tasks", "human_members", "virtual_members"})
+    if revision is None and older and "calls" not in tables:
+        shown = ", ".join(older)
+        texts = "tasks" in tables
         return Outdated(
-            f"{place}: has the table tasks of an older system and no revision; run: daicho db upgrade"
-            " (or, if its times are texts: daicho tasks adopt FILE)",
-            f"{place}: 旧システムの表 tasks があり、リビジョンがありません。"
-            "次を実行してください: daicho db upgrade (日時が文字列なら daicho tasks adopt FILE)",
+            f"{place}: has tables of an older system ({shown}) and no revision; run: daicho db upgrade"
+            + (" (or, if its times are texts: daicho tasks adopt FILE)" if texts else ""),
+            f"{place}: 旧システムの表 ({shown}) があり、リビジョンがありません。"
+            "次を実行してください: daicho db upgrade"
+            + (" (日時が文字列なら daicho tasks adopt FILE)" if texts else ""),
         )
     if revision is None and tables - {"alembic_version"}:
         shown = ", ".join(sorted(tables)[:5])

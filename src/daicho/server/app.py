@@ -5,11 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from daicho import __version__, migrations
+from daicho.core.access import KeyScope, allowed
 from daicho.core.errors import NotFound, Unavailable
 from daicho.core.language import Text
 from daicho.core.settings import Settings
@@ -25,9 +28,12 @@ log = logging.getLogger("daicho")
 
 BODY_BYTES = 20 * 1024 * 1024
 """The largest request that is read."""
+STREAMS = frozenset({"/api/v1/usage"})
+"""Where lines may go on and on: they are read, and recorded, as they come."""
 DESCRIPTION = """
 The ledger of AI agents and bots. Send `Authorization: Bearer <token>` with every request: the token is
-`DAICHO_TOKEN`, or the one that `daicho serve` printed. Errors are `application/problem+json`.
+`DAICHO_TOKEN`, or the one that `daicho serve` printed. Where a tenant may
+ask too, its API key (`dk_…`) is one. Errors are `application/problem+json`.
 """
 
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
@@ -57,6 +63,18 @@ async def health(request: Request) -> Health:
             "データベースが正しく応答しません。詳しくはサーバーのログを見てください",
         ) from None
     return Health(status="ok", revision=revision)
+
+
+def _allowed(app: FastAPI) -> Callable[[Scope], frozenset[KeyScope]]:
+    """What tells which scopes of tenants' keys may make a request: none, where no route says so."""
+
+    def scopes(scope: Scope) -> frozenset[KeyScope]:
+        for route in iter_route_contexts(app.routes):
+            if route.matches(scope)[0] is Match.FULL:
+                return allowed(route.endpoint)
+        return frozenset()
+
+    return scopes
 
 
 def _nothing_but(routes: Sequence[BaseRoute]) -> Callable[[Request], Awaitable[None]]:
@@ -108,12 +126,14 @@ def create_app(
         from daicho.console import mount
 
         mount(app, ledger)
-    app.add_middleware(BodyLimit, limit=BODY_BYTES)
+    app.add_middleware(BodyLimit, limit=BODY_BYTES, streams=STREAMS)
     token = settings.server.token
     keys = sessions or Sessions(token.get_secret_value() if token else None)
     app.add_middleware(
         Door,
         sessions=keys,
+        tenants=ledger.usage,
+        allowed=_allowed(app),
         loopback=is_loopback(settings.server.host),
         cookie=f"daicho-{settings.server.port}",
     )

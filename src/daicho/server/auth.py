@@ -5,8 +5,14 @@ or a browser that has come by a link (``/?token=…``, good once) or the form an
 cookie alone must not let another site act for its holder: what changes anything, and websockets, must
 come from this origin. A server on loopback answers to loopback's names only, so that no other name can
 be made to point here.
+
+A tenant's API key is a bearer token too. It opens the routes that say so (``core.access.allow``) and
+nothing else: no websocket, no page, no sign-in.
 """
 
+import asyncio
+import logging
+from collections.abc import Callable
 from html import escape
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
@@ -15,10 +21,18 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daicho.core import language
+from daicho.core.access import KeyScope
+from daicho.core.errors import DaichoError, Unavailable
 from daicho.core.language import say
+from daicho.core.operation import Async
+from daicho.core.types import now
 from daicho.server.network import is_loopback
 from daicho.server.problems import TITLES, problem
 from daicho.server.sessions import SESSION_SECONDS, Sessions
+from daicho.usage.keys import KEY_START, USED_EVERY, Keys
+from daicho.usage.models import ApiKey
+
+log = logging.getLogger("daicho")
 
 PUBLIC = frozenset({"/health", "/login", "/webhooks/minio"})
 """The paths that anyone may ask for; a webhook looks at its own token."""
@@ -27,18 +41,32 @@ FORM_BYTES = 4096
 
 
 class Door:
-    """ASGI middleware that lets in whom ``sessions`` knows.
+    """ASGI middleware that lets in whom ``sessions`` knows, and tenants where they may go.
 
     Args:
-        app: what lies behind.
-        sessions: the keys.
+        app: what lies behind. A tenant's request comes with its key, as ``request.state.key``.
+        sessions: the operator's keys.
+        tenants: the tenants' keys.
+        allowed: which scopes of these may make a request.
         loopback: whether the server listens on loopback only.
         cookie: the session cookie's name.
     """
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, loopback: bool, cookie: str = "daicho") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions,
+        tenants: Keys[Async],
+        allowed: Callable[[Scope], frozenset[KeyScope]],
+        loopback: bool,
+        cookie: str = "daicho",
+    ) -> None:
         self._app = app
         self._sessions = sessions
+        self._tenants = tenants
+        self._allowed = allowed
+        self._noting: dict[str, asyncio.Task[None]] = {}
         self._loopback = loopback
         self._cookie = cookie
 
@@ -71,7 +99,7 @@ class Door:
         if path in PUBLIC:
             return None
         if (token := _bearer(caller)) is not None:
-            return None if self._sessions.accepts(token) else _unauthorized(caller)
+            return None if self._sessions.accepts(token) else await self._by_key(caller, scope, token)
         method = scope.get("method")  # a websocket has none
         link = caller.query_params.get("token") if method == "GET" else None
         if link and self._sessions.use_link(link):
@@ -81,6 +109,37 @@ class Door:
         if method not in SAFE_METHODS and not _same_origin(caller):
             return _foreign(caller)
         return None
+
+    async def _by_key(self, caller: HTTPConnection, scope: Scope, token: str) -> Response | None:
+        """Let a tenant in where its key is good; give the request the key."""
+        try:
+            key = await self._tenants.key_for(token) if token.startswith(KEY_START) else None
+        except DaichoError as error:  # it names the database, which is not for anyone
+            log.warning("keys cannot be looked at: %s", error)
+            detail = say("The database does not answer.", "データベースが応答しません。")
+            return problem(caller, 503, str(Unavailable.title), detail, headers={"Retry-After": "1"})
+        if key is None:
+            return _unauthorized(caller)
+        if scope["type"] != "http" or key.scope not in self._allowed(scope):
+            detail = say("This API key is not for this.", "この API キーではできません。")
+            return _refused(caller, 403, detail)
+        self._note_used(key)
+        scope.setdefault("state", {})["key"] = key
+        return None
+
+    def _note_used(self, key: ApiKey) -> None:
+        """Remember a key's use, now and then, without letting its request wait."""
+        if key.id in self._noting or (key.last_used_at and now() - key.last_used_at < USED_EVERY):
+            return
+        self._noting[key.id] = asyncio.create_task(self._write_used(key.id))
+
+    async def _write_used(self, key_id: str) -> None:
+        try:
+            await self._tenants.note_key_used(key_id)
+        except DaichoError as error:
+            log.info("a key's use was not noted: %s", error)
+        finally:
+            del self._noting[key_id]
 
     async def _login(self, request: Request) -> Response:
         if request.method in {"GET", "HEAD"}:

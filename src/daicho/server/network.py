@@ -21,7 +21,8 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises Invalid, naming address and way out, when it cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family)
+        # The protocol said in full: asyncio turns Nagle's delay off only where it knows that this is TCP.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(2048)

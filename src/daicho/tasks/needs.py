@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from daicho.core.engine import Database
+from daicho.core.money import Costs
 from daicho.core.operation import Async, Sync
 from daicho.tasks.store import TaskStore
 
@@ -25,10 +26,13 @@ class OwnTaskLedger(TaskLedger, Protocol):
 
 
 class LiveTaskLedger(Protocol):
-    """A ledger for tasks (of asyncio), and its change feed."""
+    """A ledger for tasks (of asyncio), its change feed, and what tasks have cost."""
 
     @property
     def tasks(self) -> TaskStore[Async]: ...
+
+    @property
+    def usage(self) -> Costs: ...
 
     @property
     def database(self) -> Database: ...

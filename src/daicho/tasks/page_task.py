@@ -1,7 +1,9 @@
 """The page of one task: its facts, its numbers, and what its agent says, does and sums up."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import quote
 
+from daicho.core.cost import Cost, has_pages
 from daicho.core.elements import Words, box, set_attribute, words
 from daicho.core.language import Text, say
 from daicho.core.screen import SAFETY_SECONDS, Console, Screen
@@ -33,11 +35,13 @@ TABS: Mapping[str, tuple[Text, Callable[[TaskFiles, str, Screen], Part]]] = {
 
 def register(console: Console[LiveTaskLedger]) -> None:
     """Add the page of one task to the console."""
+    has_pages("task", lambda uuid: f"/tasks/{quote(uuid, safe='')}")
 
     @console.page("/tasks/{uuid}", "tasks")
     async def one_task(screen: Screen) -> None:
         page = TaskPage(console.ledger, screen)
         await screen.follow("tasks", page.look, patience=page.patience)
+        await screen.follow("usage", page.look_at_cost)
 
 
 class TaskPage:
@@ -72,6 +76,11 @@ class TaskPage:
         self._drawn.take(task)
         await self._drawn.tabs.look()
 
+    async def look_at_cost(self) -> None:
+        """Bring what the task has cost up to date."""
+        if self._drawn is not None:
+            await self._drawn.cost.look()
+
     def _miss(self) -> None:
         if self._missing:
             return
@@ -101,6 +110,7 @@ class Drawn:
         with box("d-call"):
             with box("d-beside"):
                 self._facts = Facts(task)
+                self.cost = Cost(ledger.usage, f"task:{task.uuid}")
             with box("d-section"):
                 self.tabs = Tabs(files, task.uuid, screen)
 

@@ -1,0 +1,183 @@
+"""The buffer behind ``enqueue``: items that need not be waited for, written together soon after.
+
+Nothing in it counts as done: ``enqueue`` gives a ``Receipt``, which has an answer only once the item
+is durable. What is still in the buffer when the process is killed is lost, and its receipts never
+said otherwise. While the database is away the buffer keeps what it holds and tries again; when it is
+full, ``enqueue`` waits.
+"""
+
+import asyncio
+import atexit
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import groupby
+from time import monotonic, sleep
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from daicho.core.dialect import keep_to
+from daicho.core.errors import Unavailable
+from daicho.core.writer import BatchWrite
+
+log = logging.getLogger("daicho")
+R = TypeVar("R")
+
+GIVE_UP_SECONDS = 10.0
+"""How long a buffer that is being closed goes on trying while the database is away."""
+PAUSE_SECONDS = (0.2, 5.0)
+"""How long it pauses before it tries again, at first and at most."""
+
+
+class Receipt(Generic[R]):
+    """What ``enqueue`` gives: ``receipt.result()`` or ``await receipt`` waits until the item is durable."""
+
+    def __init__(self) -> None:
+        self._future: Future[R] = Future()
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer yet: the item is durable, or it could not be written."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the answer, at most ``timeout`` seconds, and return what was stored.
+
+        Raises the item's own error; TimeoutError.
+        """
+        return self._future.result(timeout)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return asyncio.wrap_future(self._future).__await__()
+
+    def answer(self, result: Any) -> None:
+        """Give the answer, or the error that is it."""
+        if isinstance(result, BaseException):
+            self._future.set_exception(result)
+        else:
+            self._future.set_result(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An item in the buffer."""
+
+    room: str
+    write: BatchWrite
+    item: object
+    tenant: str | None
+    receipt: Receipt[Any] = field(default_factory=Receipt)
+    since: float = field(default_factory=monotonic)
+
+
+class Buffer:
+    """Items on their way, and the thread that writes them.
+
+    Args:
+        run: runs a function in one transaction, and again should its commit have gone unanswered: every
+            item carries an id, so writing it twice changes nothing.
+        told: is told, after a commit, which rooms have changed.
+        place: the database's name, for errors.
+        size: how many items it holds; a further one waits until there is room.
+        batch: how many are written together at most; so many are written at once.
+        seconds: how long an item waits for others at most.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Callable[[Connection], Sequence[Any]]], Sequence[Any]],
+        told: Callable[[frozenset[str]], None],
+        place: str,
+        *,
+        size: int,
+        batch: int,
+        seconds: float,
+    ) -> None:
+        self._run, self._told, self._place = run, told, place
+        self._size, self._batch, self._seconds = size, batch, seconds
+        self._queue: deque[Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._deadline = 0.0
+        self._thread = threading.Thread(target=self._work, name="daicho-buffer", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def put(self, room: str, write: BatchWrite, item: object, tenant: str | None) -> Receipt[Any]:
+        """Add an item. Waits while the buffer is full; raises Unavailable once it is closed."""
+        waiting = Waiting(room, write, item, tenant)
+        with self._changed:
+            while len(self._queue) >= self._size and not self._closing.is_set():
+                self._changed.wait()
+            if self._closing.is_set():
+                raise Unavailable(
+                    f"{self._place}: this ledger is closed", f"{self._place}: この台帳は閉じています"
+                )
+            self._queue.append(waiting)
+            if len(self._queue) in {1, self._batch}:
+                self._changed.notify_all()
+        return waiting.receipt
+
+    def close(self) -> None:
+        """Write all that is in it, answer every receipt, and stop. A second call does nothing."""
+        with self._changed:
+            if not self._closing.is_set():
+                self._deadline = monotonic() + GIVE_UP_SECONDS
+                self._closing.set()
+                self._changed.notify_all()
+        self._thread.join()
+        atexit.unregister(self.close)
+
+    def _work(self) -> None:
+        while some := self._take():
+            for (write, tenant), group in groupby(some, key=lambda one: (one.write, one.tenant)):
+                self._write(write, tenant, list(group))
+
+    def _take(self) -> list[Waiting]:
+        """Wait until there is enough, or something has waited long enough; give it."""
+        with self._changed:
+            while not self._closing.is_set():
+                left = self._queue[0].since + self._seconds - monotonic() if self._queue else None
+                if len(self._queue) >= self._batch or (left is not None and left <= 0):
+                    break
+                self._changed.wait(left)
+            some = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch))]
+            self._changed.notify_all()
+            return some
+
+    def _write(self, write: BatchWrite, tenant: str | None, some: Sequence[Waiting]) -> None:
+        def work(connection: Connection) -> Sequence[Any]:
+            if tenant is not None:
+                keep_to(connection, tenant)
+            return write(connection, [one.item for one in some])
+
+        pause, most = PAUSE_SECONDS
+        while True:
+            try:
+                results = self._run(work)
+                self._told(frozenset(one.room for one in some))
+                _answer(some, results)
+            except Unavailable as error:
+                if not self._closing.is_set() or monotonic() < self._deadline:
+                    log.warning("%d buffered items wait for the database: %s", len(some), error)
+                    sleep(pause)
+                    pause = min(pause * 2, most)
+                    continue
+                log.error("%d buffered items were not written: %s", len(some), error)
+                _answer(some, [error] * len(some))
+            except Exception as error:
+                if len(some) == 1:
+                    _answer(some, [error])
+                else:  # one bad item must fail alone
+                    for one in some:
+                        self._write(write, tenant, [one])
+            return
+
+
+def _answer(some: Iterable[Waiting], results: Iterable[Any]) -> None:
+    for one, result in zip(some, results, strict=True):
+        one.receipt.answer(result)

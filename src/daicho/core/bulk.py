@@ -1,0 +1,222 @@
+"""Many rows at once, by each database's fastest way: COPY on PostgreSQL, the driver's cursor on SQLite."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from itertools import islice
+from operator import itemgetter
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy import Connection, Dialect, Table, Update, inspect
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+from sqlalchemy.util import await_only
+
+from daicho.core.model import Base
+
+BULK_ROWS = 5_000
+"""Rows that one round of a bulk insert carries."""
+
+
+def insert_numbered(
+    connection: Connection, model: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    """Insert rows and return their new numbers, in the rows' order: rising, without another's between.
+
+    Every row has the first row's keys. The cheapest way on each database: one statement for all of
+    them on PostgreSQL, where each costs a round trip; one each by the driver's cursor on SQLite.
+    """
+    if connection.dialect.name == "postgresql":
+        return list(connection.execute(_numbered(model), rows).scalars())
+    statement, values_of = _for_driver(_plain(model), tuple(rows[0]))
+    cursor = connection.connection.cursor()
+    numbers = []
+    for row in rows:
+        cursor.execute(statement, values_of(row))
+        numbers.append(cursor.lastrowid)
+    cursor.close()
+    return numbers
+
+
+def run_many(connection: Connection, statement: Update, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run a statement that is built once (a constant) for each row; return how many rows it touched."""
+    if connection.dialect.name == "postgresql":
+        return connection.execute(statement, rows).rowcount
+    compiled, values_of = _for_driver(statement, ())
+    cursor = connection.connection.cursor()
+    cursor.executemany(compiled, [values_of(row) for row in rows])
+    touched = cursor.rowcount
+    cursor.close()
+    return touched
+
+
+@cache
+def _numbered(model: type[Base]) -> Any:
+    return postgresql.insert(model).returning(model.__mapper__.primary_key[0], sort_by_parameter_order=True)
+
+
+@cache
+def _plain(model: type[Base]) -> sqlite.Insert:
+    return sqlite.insert(model)
+
+
+@lru_cache(maxsize=64)
+def _for_driver(
+    statement: sqlite.Insert | Update, names: tuple[str, ...]
+) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+    """A statement as SQLite's driver takes it, and what makes its values of a row."""
+    here = sqlite.dialect()
+    compiled = statement.compile(dialect=here, column_keys=list(names) or None)
+    order = compiled.positiontup or []
+    return compiled.string, _values_of([(name, compiled.binds[name].type) for name in order], here)
+
+
+def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Insert rows but for those that meet a unique constraint; say of each whether it is new.
+
+    Every row has the first row's keys.
+    """
+    if not rows:
+        return []
+    if connection.dialect.name == "postgresql":
+        key = inspect(model).primary_key
+        unseen = Counter(tuple(found) for found in connection.execute(_new(model), rows))
+        answers = []
+        for row in rows:
+            name = tuple(row[str(column.key)] for column in key)
+            answers.append(unseen[name] > 0)
+            unseen[name] -= 1
+        return answers
+    statement, values_of = _for_driver(_unless_there(model), tuple(rows[0]))
+    cursor = connection.connection.cursor()
+    answers = []
+    for row in rows:
+        cursor.execute(statement, values_of(row))
+        answers.append(cursor.rowcount == 1)
+    cursor.close()
+    return answers
+
+
+@cache
+def _new(model: type[Base]) -> Any:
+    return postgresql.insert(model).on_conflict_do_nothing().returning(*inspect(model).primary_key)
+
+
+@cache
+def _unless_there(model: type[Base]) -> sqlite.Insert:
+    return sqlite.insert(model).on_conflict_do_nothing()
+
+
+def insert_many(
+    session: Session,
+    model: type[Base],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    skip_duplicates: bool = False,
+    at_once: int = BULK_ROWS,
+) -> int:
+    """Insert any number of rows by the driver's fastest way: COPY, or executemany.
+
+    Every row has the first row's keys. With ``skip_duplicates`` a row that meets a unique constraint
+    is left out. ``at_once`` rows go in one statement. Returns the number of rows inserted.
+    """
+    target = Base.metadata.tables[model.__tablename__]
+    total = 0
+    for chunk in _chunks(rows, at_once):
+        names = list(chunk[0])
+        if session.get_bind().dialect.name == "postgresql":
+            total += _copy_in(session, target, names, chunk, skip_duplicates)
+        else:
+            total += _execute_many(session.connection(), target, names, chunk, skip_duplicates)
+    return total
+
+
+def _execute_many(
+    connection: Connection, target: Table, names: list[str], rows: Sequence[Mapping[str, Any]], skip: bool
+) -> int:
+    """SQLite: by way of a table of its own, out of which one statement moves all of them.
+
+    For a table with triggers SQLite saves every page that a statement changes, to be able to undo it:
+    once a statement, not once a row.
+    """
+    columns = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join("?" * len(names))
+    values_of = _values_of(tuple((name, target.c[name].type) for name in names), connection.dialect)
+    place = f"incoming_{uuid4().hex}"
+    ignore = " ON CONFLICT DO NOTHING" if skip else ""
+    cursor = connection.connection.cursor()
+    cursor.execute(f"CREATE TEMPORARY TABLE {place} ({columns})")
+    cursor.executemany(f"INSERT INTO {place} VALUES ({marks})", [values_of(row) for row in rows])
+    cursor.execute(f"INSERT INTO {target.name} ({columns}) SELECT {columns} FROM {place} WHERE true{ignore}")
+    moved = cursor.rowcount
+    cursor.execute(f"DROP TABLE {place}")
+    cursor.close()
+    return moved
+
+
+def _copy_in(
+    session: Session, target: Table, names: list[str], rows: Sequence[Mapping[str, Any]], skip: bool
+) -> int:
+    connection = session.connection()
+    quote = connection.dialect.identifier_preparer.quote
+    columns = ", ".join(quote(name) for name in names)
+    place = target.name
+    if skip:
+        place = f"incoming_{uuid4().hex}"
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS "
+            f"SELECT {columns} FROM {quote(target.name)} LIMIT 0"
+        )
+    values_of = _values_of(tuple((name, target.c[name].type) for name in names), connection.dialect)
+    values = [values_of(row) for row in rows]
+    statement = f"COPY {quote(place)} ({columns}) FROM STDIN"
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.AsyncConnection):
+        await_only(_copy_async(driver, statement, values))
+    elif isinstance(driver, psycopg.Connection):
+        with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            for value in values:
+                copy.write_row(value)
+    if not skip:
+        return len(values)
+    moved = connection.exec_driver_sql(
+        f"INSERT INTO {quote(target.name)} ({columns}) SELECT {columns} FROM {place} ON CONFLICT DO NOTHING"
+    ).rowcount
+    connection.exec_driver_sql(f"DROP TABLE {place}")
+    return moved
+
+
+def _values_of(
+    columns: Sequence[tuple[str, TypeEngine[Any]]], dialect: Dialect
+) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """What makes a row the values that the driver takes: only what its column's type changes is touched."""
+    read = itemgetter(*[name for name, _ in columns])
+    changes = [
+        (at, kind.dialect_impl(dialect).bind_processor(dialect)) for at, (_, kind) in enumerate(columns)
+    ]
+    needed = [(at, change) for at, change in changes if change is not None]
+
+    def values_of(row: Mapping[str, Any]) -> Sequence[Any]:
+        values = list(read(row)) if len(columns) > 1 else [read(row)]
+        for at, change in needed:
+            values[at] = change(values[at])
+        return values
+
+    return values_of
+
+
+async def _copy_async(
+    driver: psycopg.AsyncConnection[Any], statement: str, values: list[Sequence[Any]]
+) -> None:
+    async with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for value in values:
+            await copy.write_row(value)
+
+
+def _chunks(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
+    source = iter(rows)
+    while chunk := list(islice(source, size)):
+        yield chunk

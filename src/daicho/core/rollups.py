@@ -1,0 +1,410 @@
+"""Roll-ups that the database itself keeps: sums of a table's rows, right in the same transaction.
+
+A ``Summed`` table has ``Rollup`` tables beside it. Triggers keep them whoever writes, psql included:
+one a statement, with transition tables, on PostgreSQL; one a row on SQLite, which is slow. Where we
+write many rows there ourselves (``adding``, ``changing``), the triggers rest and the same statements
+that PostgreSQL runs sum the rows as a set: 4 µs a row instead of 55.
+
+Everything is whole numbers, so sums are exact, come out alike in any order, and can be taken back.
+Money is two of them: millionths of a dollar, and the rest in units of 10⁻¹⁸.
+
+``STATE`` says from when on the rows are complete. Older ones may be dropped (their sums stay), and a
+new row may not be older: that it was not there before could no longer be known.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+RESTS = 1_000_000_000_000
+"""How many units of the rest make a millionth."""
+STATE = "rollup_state"
+"""The table of one row: ``raw_from``, and whether a bulk write of this transaction sums by itself."""
+TOO_OLD = "older than the rows that are kept"
+"""What the triggers say of a row from before ``raw_from``."""
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """One table of sums.
+
+    Args:
+        table: its name.
+        keys: its key columns after grain and bucket, and what of a row ``{r}`` each is.
+        grains: the lengths of time that it sums over, coarsest first; none: over all time.
+        where: which rows ``{r}`` count; all, if None.
+    """
+
+    table: str
+    keys: Mapping[str, str]
+    grains: tuple[str, ...] = ()
+    where: str | None = None
+
+    @property
+    def key(self) -> list[str]:
+        """The primary key's columns."""
+        return [*(["grain", "bucket"] if self.grains else []), *self.keys]
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A table whose rows are summed.
+
+    Args:
+        table: its name.
+        instant: the column that says when a row counts.
+        measures: the sums' columns, and what of a row ``{r}`` each adds (a whole number). ``calls`` counts.
+        money: the column of an amount in dollars; its sums are ``cost_micros`` and ``cost_rest``.
+        rollups: the tables of sums.
+        watched: the columns that the sums depend on: an update of others changes none.
+    """
+
+    table: str
+    instant: str
+    measures: Mapping[str, str]
+    money: str
+    rollups: tuple[Rollup, ...]
+    watched: tuple[str, ...]
+
+    @property
+    def sums(self) -> list[str]:
+        """The columns of every table of sums, after its key."""
+        return [*self.measures, "cost_micros", "cost_rest"]
+
+
+class Spelling:
+    """The statements that keep the roll-ups of one table, on one kind of database."""
+
+    def __init__(self, of: Summed) -> None:
+        self.of = of
+
+    def bucket(self, grain: str, instant: str) -> str:
+        """When the bucket that holds an instant begins."""
+        raise NotImplementedError
+
+    def whole(self, amount: str) -> str:
+        """The whole part of an amount."""
+        raise NotImplementedError
+
+    def remainder(self, rests: str) -> str:
+        """What is left of some rests when whole millionths are taken off: never negative."""
+        raise NotImplementedError
+
+    def quotient(self, rests: str) -> str:
+        """How many whole millionths that were."""
+        return f"({rests} - {self.remainder(rests)}) / {RESTS}"
+
+    def create(self) -> list[str]:
+        """The statements that create the triggers."""
+        raise NotImplementedError
+
+    def drop(self) -> list[str]:
+        """The statements that drop what ``create`` made."""
+        raise NotImplementedError
+
+    # -- sets of rows --------------------------------------------------------------------------------
+
+    def add(self, rollup: Rollup, rows: str) -> str:
+        """The statement that adds rows (a table or subquery) to a roll-up, in the order of its key."""
+        names = ", ".join([*rollup.key, *self.of.sums])
+        order = ", ".join(str(place) for place in range(1, len(rollup.key) + 1))
+        return (
+            f"{self._part(rollup, rows)} INSERT INTO {rollup.table} ({names}) {self._grains(rollup)}"
+            f" ORDER BY {order} {self.upsert(rollup)}"
+        )
+
+    def subtract(self, rollup: Rollup, rows: str) -> list[str]:
+        """The statements that take rows out of a roll-up, and away what then sums nothing."""
+        same = " AND ".join(f"{rollup.table}.{name} = gone.{name}" for name in rollup.key)
+        begin = f"{self._part(rollup, rows)}, gone AS ({self._grains(rollup)})"
+        return [
+            f"{begin} UPDATE {rollup.table} SET {self.combined(rollup, 'gone', '-')} FROM gone WHERE {same}",
+            f"{begin} DELETE FROM {rollup.table} WHERE calls = 0"
+            f" AND EXISTS (SELECT 1 FROM gone WHERE {same})",
+        ]
+
+    def differences(self, rollup: Rollup, rows: str, whole: str) -> str:
+        """A query for how many of a roll-up's buckets that satisfy ``whole`` differ from these rows' sums."""
+        names = ", ".join([*rollup.key, *self.of.sums])
+        there = f"SELECT {names} FROM {rollup.table} WHERE {whole}"
+        due = f"SELECT {names} FROM due WHERE {whole}"
+        return (
+            f"{self._part(rollup, rows)}, due AS ({self._grains(rollup)})"
+            f" SELECT (SELECT count(*) FROM ({there} EXCEPT {due}) AS a)"
+            f" + (SELECT count(*) FROM ({due} EXCEPT {there}) AS b)"
+        )
+
+    def _part(self, rollup: Rollup, rows: str) -> str:
+        """``WITH part``: the rows summed at the finest grain."""
+        keys = [f"{value.format(r='r')} AS {name}" for name, value in rollup.keys.items()]
+        if rollup.grains:
+            keys.insert(0, f"{self.bucket(rollup.grains[-1], f'r.{self.of.instant}')} AS bucket")
+        where = f" WHERE {rollup.where.format(r='r')}" if rollup.where else ""
+        return (
+            f"WITH part AS (SELECT {', '.join([*keys, *self._summed(self.measures('r'))])}"
+            f" FROM {rows} AS r{where} GROUP BY {_places(1, len(keys))})"
+        )
+
+    def _grains(self, rollup: Rollup) -> str:
+        """``part`` summed again for every grain."""
+        names = {name: name for name in self.of.sums}
+        selects = []
+        for grain in rollup.grains or (None,):
+            keys = list(rollup.keys)
+            if grain is not None:
+                keys = [f"'{grain}' AS grain", f"{self.bucket(grain, 'bucket')} AS bucket", *keys]
+            group = _places(1 + bool(grain), len(keys))
+            columns = ", ".join([*keys, *self._summed(names)])
+            selects.append(f"SELECT {columns} FROM part WHERE true GROUP BY {group}")
+        return " UNION ALL ".join(selects)
+
+    def measures(self, row: str) -> dict[str, str]:
+        """What a row adds to each sum."""
+        amount = f"{row}.{self.of.money}"
+        micros = self.whole(f"{amount} * 1e6")
+        rest = self.whole(f"round(({amount} * 1e6 - {micros}) * 1e12)")
+        added = {name: value.format(r=row) for name, value in self.of.measures.items()}
+        return added | {"cost_micros": f"coalesce({micros}, 0)", "cost_rest": f"coalesce({rest}, 0)"}
+
+    def _summed(self, values: Mapping[str, str]) -> list[str]:
+        micros, rest = f"sum({values['cost_micros']})", f"sum({values['cost_rest']})"
+        return [
+            *[f"sum({values[name]}) AS {name}" for name in self.of.measures],
+            f"{micros} + {self.quotient(rest)} AS cost_micros",
+            f"{self.remainder(rest)} AS cost_rest",
+        ]
+
+    def upsert(self, rollup: Rollup) -> str:
+        return f"ON CONFLICT ({', '.join(rollup.key)}) DO UPDATE SET {self.combined(rollup, 'excluded', '+')}"
+
+    def combined(self, rollup: Rollup, other: str, sign: str) -> str:
+        """The assignments that add another row's sums to a roll-up's, or take them off."""
+        values = {name: f"{other}.{name}" for name in self.of.sums}
+        return self.assigned(rollup, values, sign)
+
+    def assigned(self, rollup: Rollup, values: Mapping[str, str], sign: str) -> str:
+        mine = rollup.table
+        rests = f"({mine}.cost_rest {sign} {values['cost_rest']})"
+        changes = [f"{name} = {mine}.{name} {sign} {values[name]}" for name in self.of.measures]
+        micros = f"{mine}.cost_micros {sign} {values['cost_micros']} + {self.quotient(rests)}"
+        return ", ".join([*changes, f"cost_micros = {micros}", f"cost_rest = {self.remainder(rests)}"])
+
+
+def _places(first: int, last: int) -> str:
+    return ", ".join(str(place) for place in range(first, last + 1))
+
+
+class Postgres(Spelling):
+    """Statement-level triggers.
+
+    Their functions run as their owner: who may write rows needs no right to the sums.
+    """
+
+    def bucket(self, grain: str, instant: str) -> str:
+        if grain == "quarter":
+            return f"date_bin('15 minutes', {instant}, '2000-01-01 00:00:00+00')"
+        return f"date_trunc('{grain}', {instant}, 'UTC')"
+
+    def whole(self, amount: str) -> str:
+        return f"trunc({amount})::bigint"
+
+    def remainder(self, rests: str) -> str:
+        return f"mod(mod({rests}, {RESTS}) + {RESTS}, {RESTS})"
+
+    def create(self) -> list[str]:
+        table = self.of.table
+        statements = []
+        for event, (referencing, body) in self._bodies().items():
+            name = f"{table}_sums_{event}"
+            statements += [
+                f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
+                f" SET search_path FROM CURRENT AS $$ BEGIN {' '.join(f'{one};' for one in body)}"
+                " RETURN NULL; END $$",
+                f"CREATE TRIGGER {name} AFTER {event} ON {table} {referencing}"
+                f" FOR EACH STATEMENT EXECUTE FUNCTION {name}()",
+            ]
+        return statements
+
+    def drop(self) -> list[str]:
+        names = [f"{self.of.table}_sums_{event}" for event in self._bodies()]
+        return [f"DROP FUNCTION IF EXISTS {name}() CASCADE" for name in names]
+
+    def _bodies(self) -> dict[str, tuple[str, list[str]]]:
+        rollups, instant = self.of.rollups, self.of.instant
+        kept = f"(SELECT * FROM old_rows WHERE {instant} >= (SELECT raw_from FROM {STATE}))"
+        refusal = (
+            f"IF EXISTS (SELECT 1 FROM new_rows WHERE {instant} < (SELECT raw_from FROM {STATE}))"
+            f" THEN RAISE check_violation USING MESSAGE = '{self.of.table}: {TOO_OLD}'; END IF"
+        )
+        same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM o.{name}" for name in ("id", *self.of.watched))
+        untouched = f"(SELECT 1 FROM new_rows n JOIN old_rows o ON {same})"
+        alike = f"(SELECT count(*) FROM {untouched} AS u) = (SELECT count(*) FROM new_rows)"
+        nothing = f"IF {alike} THEN RETURN NULL; END IF"
+        added = [self.add(rollup, "new_rows") for rollup in rollups]
+        return {
+            "insert": ("REFERENCING NEW TABLE AS new_rows", [refusal, *added]),
+            "delete": (
+                "REFERENCING OLD TABLE AS old_rows",
+                [one for rollup in rollups for one in self.subtract(rollup, kept)],
+            ),
+            "update": (
+                "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+                [nothing] + [one for rollup in rollups for one in self.subtract(rollup, "old_rows")] + added,
+            ),
+            "truncate": ("", [f"TRUNCATE {', '.join(rollup.table for rollup in rollups)}"]),
+        }
+
+
+class Sqlite(Spelling):
+    """Row-level triggers, which rest while ``STATE`` says that the writer sums by itself."""
+
+    def bucket(self, grain: str, instant: str) -> str:
+        if grain == "quarter":
+            minute = f"substr({instant}, 15, 2)"
+            quarter = f"CASE WHEN {minute} < '15' THEN '00' WHEN {minute} < '30' THEN '15'"
+            quarter += f" WHEN {minute} < '45' THEN '30' ELSE '45' END"
+            return f"substr({instant}, 1, 14) || {quarter} || ':00.000000'"
+        length, rest = {
+            "hour": (13, ":00:00.000000"),
+            "day": (10, " 00:00:00.000000"),
+            "month": (7, "-01 00:00:00.000000"),
+        }[grain]
+        return f"substr({instant}, 1, {length}) || '{rest}'"
+
+    def whole(self, amount: str) -> str:
+        return f"CAST({amount} AS INTEGER)"
+
+    def remainder(self, rests: str) -> str:
+        return f"({rests} % {RESTS} + {RESTS}) % {RESTS}"
+
+    def create(self) -> list[str]:
+        table, watched = self.of.table, ", ".join(self.of.watched)
+        live = f"(SELECT in_bulk FROM {STATE}) = 0"
+        kept = f"{live} AND old.{self.of.instant} >= (SELECT raw_from FROM {STATE})"
+        refusal = f"SELECT RAISE(ABORT, '{table}: {TOO_OLD}')"
+        statements = [
+            f"CREATE TRIGGER {table}_sums_refuse BEFORE INSERT ON {table}"
+            f" WHEN new.{self.of.instant} < (SELECT raw_from FROM {STATE}) BEGIN {refusal}; END"
+        ]
+        for number, rollup in enumerate(self.of.rollups):
+            grains = rollup.grains or (None,)
+            counted = f" AND {rollup.where}" if rollup.where else ""
+            added = " ".join(f"{self._add_row(rollup, grain)};" for grain in grains)
+            gone = " ".join(f"{one};" for grain in grains for one in self._take_row(rollup, grain))
+            name = f"{table}_sums_{{}}_{number}"
+            new, old = counted.format(r="new"), counted.format(r="old")
+            statements += [
+                f"CREATE TRIGGER {name.format('insert')} AFTER INSERT ON {table}"
+                f" WHEN {live}{new} BEGIN {added} END",
+                f"CREATE TRIGGER {name.format('delete')} AFTER DELETE ON {table}"
+                f" WHEN {kept}{old} BEGIN {gone} END",
+                f"CREATE TRIGGER {name.format('update_old')} AFTER UPDATE OF {watched} ON {table}"
+                f" WHEN {live}{old} BEGIN {gone} END",
+                f"CREATE TRIGGER {name.format('update_new')} AFTER UPDATE OF {watched} ON {table}"
+                f" WHEN {live}{new} BEGIN {added} END",
+            ]
+        return statements
+
+    def drop(self) -> list[str]:
+        kinds = [
+            f"{kind}_{number}"
+            for number in range(len(self.of.rollups))
+            for kind in ("insert", "delete", "update_old", "update_new")
+        ]
+        return [f"DROP TRIGGER IF EXISTS {self.of.table}_sums_{kind}" for kind in ["refuse", *kinds]]
+
+    def _key(self, rollup: Rollup, grain: str | None, row: str) -> list[str]:
+        keys = [value.format(r=row) for value in rollup.keys.values()]
+        return (
+            keys if grain is None else [f"'{grain}'", self.bucket(grain, f"{row}.{self.of.instant}"), *keys]
+        )
+
+    def _add_row(self, rollup: Rollup, grain: str | None) -> str:
+        values = ", ".join([*self._key(rollup, grain, "new"), *self.measures("new").values()])
+        names = ", ".join([*rollup.key, *self.measures("new")])
+        return f"INSERT INTO {rollup.table} ({names}) VALUES ({values}) {self.upsert(rollup)}"
+
+    def _take_row(self, rollup: Rollup, grain: str | None) -> list[str]:
+        key = self._key(rollup, grain, "old")
+        same = " AND ".join(f"{name} = {value}" for name, value in zip(rollup.key, key, strict=True))
+        changes = self.assigned(
+            rollup, {name: f"({value})" for name, value in self.measures("old").items()}, "-"
+        )
+        return [
+            f"UPDATE {rollup.table} SET {changes} WHERE {same}",
+            f"DELETE FROM {rollup.table} WHERE {same} AND calls = 0",
+        ]
+
+
+def spelled(dialect: str, of: Summed) -> Spelling:
+    """The statements for a kind of database, by its dialect's name."""
+    return {"postgresql": Postgres, "sqlite": Sqlite}[dialect](of)
+
+
+# -- many rows at once -------------------------------------------------------------------------------
+
+
+@contextmanager
+def adding(connection: Connection, of: Summed) -> Iterator[None]:
+    """Insert rows within: on SQLite they are summed at the end, as a set."""
+    if connection.dialect.name == "postgresql":
+        yield
+        return
+    with _resting(connection):
+        before = connection.exec_driver_sql(f"SELECT max(rowid) FROM {of.table}").scalar()
+        yield
+        _add(connection, of, f"(SELECT * FROM {of.table} WHERE rowid > {int(before or 0)})")
+
+
+@contextmanager
+def changing(connection: Connection, of: Summed, chosen: str) -> Iterator[None]:
+    """Update within what a condition chooses, before and after: on SQLite it is summed anew, as a set."""
+    if connection.dialect.name == "postgresql":
+        yield
+        return
+    with _resting(connection):
+        rows = f"(SELECT * FROM {of.table} WHERE {chosen})"
+        spelling = spelled(connection.dialect.name, of)
+        for rollup in of.rollups:
+            for statement in spelling.subtract(rollup, rows):
+                connection.exec_driver_sql(statement)
+        yield
+        _add(connection, of, rows)
+
+
+def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[str, int, int]]:
+    """Compare the roll-ups with the rows: yield each one's table, how many buckets it has, how many differ.
+
+    Each is compared in one statement, so it holds while others write. What sums rows that are kept no
+    more is left out. ``tenant`` is a UUID: only what is this tenant's.
+    """
+    statements = spelled(connection.dialect.name, of)
+    run = connection.exec_driver_sql
+    whose = f" AND tenant_id = '{UUID(tenant)}'" if tenant else ""
+    kept = f"(SELECT raw_from FROM {STATE})"
+    rows = f"(SELECT * FROM {of.table} WHERE {of.instant} >= {kept}{whose})"
+    pruned = run(f"SELECT count(*) FROM {STATE} WHERE raw_from > '0001-01-02'").scalar_one() > 0
+    for rollup in of.rollups:
+        if pruned and not rollup.grains:
+            continue
+        whole = f"bucket >= {kept}{whose}" if rollup.grains else f"true{whose}"
+        buckets = run(f"SELECT count(*) FROM {rollup.table} WHERE {whole}").scalar_one()
+        yield rollup.table, int(buckets), int(run(statements.differences(rollup, rows, whole)).scalar_one())
+
+
+def _add(connection: Connection, of: Summed, rows: str) -> None:
+    spelling = spelled(connection.dialect.name, of)
+    for rollup in of.rollups:
+        connection.exec_driver_sql(spelling.add(rollup, rows))
+
+
+@contextmanager
+def _resting(connection: Connection) -> Iterator[None]:
+    """A savepoint within which SQLite's row triggers rest. Of what fails within it nothing stays."""
+    with connection.begin_nested():
+        connection.exec_driver_sql(f"UPDATE {STATE} SET in_bulk = 1")
+        yield
+        connection.exec_driver_sql(f"UPDATE {STATE} SET in_bulk = 0")

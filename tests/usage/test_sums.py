@@ -1,0 +1,386 @@
+"""The sums that the database keeps: right for whoever writes, at any moment, to the last token."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import Connection, text
+
+from daicho import Invalid, Ledger
+from daicho.core.errors import DaichoError
+from daicho.usage.models import NOBODY, dollars
+
+AT = datetime(2026, 11, 21, 8, 18, 22, 120_000, tzinfo=UTC)
+INSERT = """
+INSERT INTO ai_usage_logs (id, tenant_id, user_id, operation, model, input_tokens, output_tokens, total_tokens,
+    cost_usd, success, created_at, source)
+VALUES (:id, :tenant, :user, :operation, :model, :tokens, 2, :tokens, :cost, :success, :at, :source)
+"""
+
+
+@contextmanager
+def connected(ledger: Ledger) -> Iterator[Connection]:
+    """A connection that knows nothing of our stores, as psql and other programs have one."""
+    with ledger.database.engine.begin() as connection:
+        yield connection
+
+
+def moment(ledger: Ledger, at: datetime) -> object:
+    return at.strftime("%Y-%m-%d %H:%M:%S.%f") if ledger.database.in_threads else at
+
+
+def differing(ledger: Ledger) -> dict[str, int]:
+    return {one.table: one.differ for one in ledger.usage.verify() if one.differ}
+
+
+@pytest.fixture
+def tenants(ledger: Ledger) -> list[str]:
+    return [ledger.usage.create_tenant(name).id for name in ("Acme", "いろは商店", "Zeta")]
+
+
+def rows(ledger: Ledger, tenants: Sequence[str], number: int, seed: int = 1) -> list[dict[str, Any]]:
+    chance = random.Random(seed)
+    return [
+        {
+            "id": str(UUID(int=chance.getrandbits(128), version=4)),
+            "tenant": chance.choice(tenants),
+            "user": None,
+            "operation": chance.choice("ab"),
+            "model": chance.choice(["x", "モデル"]),
+            "tokens": chance.randrange(10_000),
+            "cost": chance.choice(
+                [None, 0.0, 1e-8 * chance.random(), chance.random(), 4e5 * chance.random()]
+            ),
+            "success": chance.choice(["success", "failure", "timeout"]),
+            "at": moment(ledger, AT + timedelta(seconds=chance.uniform(-9e6, 9e6))),
+            "source": chance.choice([None, "call:1", "member:華扇", "a word"]),
+        }
+        for _ in range(number)
+    ]
+
+
+def test_sums_follow_every_statement_of_any_program(ledger: Ledger, tenants: list[str]) -> None:
+    users = [ledger.usage.create_user(tenants[0], f"u{n}").id for n in range(2)]
+    made = rows(ledger, tenants, 200)
+    for row in made[:100]:
+        if row["tenant"] == tenants[0]:
+            row["user"] = random.Random(row["id"]).choice(users)
+    statements: list[tuple[str, Any]] = [
+        (INSERT, made),
+        ("UPDATE ai_usage_logs SET cost_usd = total_tokens * 0.37, model = 'y' WHERE operation = 'a'", {}),
+        ("UPDATE ai_usage_logs SET success = 'failure', source = 'task:7' WHERE operation = 'b'", {}),
+        ("UPDATE ai_usage_logs SET assessment_id = NULL", {}),
+        ("UPDATE ai_usage_logs SET cost_usd = NULL WHERE success = 'failure'", {}),
+        ("UPDATE ai_usage_logs SET created_at = :at WHERE model = 'y'", {"at": moment(ledger, AT)}),
+        ("DELETE FROM ai_usage_logs WHERE source = 'task:7'", {}),
+        (
+            "UPDATE ai_usage_logs SET tenant_id = :to WHERE tenant_id = :from",
+            {"to": tenants[1], "from": tenants[2]},
+        ),
+        ("DELETE FROM users WHERE id = :id", {"id": users[0]}),
+        ("DELETE FROM tenants WHERE id = :id", {"id": tenants[1]}),
+    ]
+    for statement, values in statements:
+        with connected(ledger) as connection:
+            connection.execute(text(statement), values)
+        assert differing(ledger) == {}, statement
+    with connected(ledger) as connection:
+        connection.execute(text("DELETE FROM ai_usage_logs"))
+        for table in ("usage_totals", "usage_details", "usage_sources"):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0
+
+
+def test_money_is_summed_exactly_however_large_and_small_it_comes_and_goes(
+    ledger: Ledger, tenants: list[str]
+) -> None:
+    costs = [400_000.123456789, 1e-9, 3.3e-7, 0.1, 999_999.999999, 2.5e-8]
+    made = rows(ledger, tenants[:1], len(costs) * 40)
+    for n, row in enumerate(made):
+        row["cost"], row["source"] = costs[n % len(costs)], "call:1"
+    with connected(ledger) as connection:
+        connection.execute(text(INSERT), made)
+    total = ledger.usage.cost_of("call:1").total_cost_usd
+    assert total == pytest.approx(sum(costs) * 40, rel=1e-12)
+    with connected(ledger) as connection:
+        connection.execute(text("DELETE FROM ai_usage_logs WHERE cost_usd > 0.0000001"))
+    left = ledger.usage.cost_of("call:1").total_cost_usd
+    assert left == pytest.approx((1e-9 + 2.5e-8) * 40, rel=1e-9)  # nothing of the 56 millions sticks to it
+    assert differing(ledger) == {}
+
+
+def test_a_rollback_takes_the_sums_back(ledger: Ledger, tenants: list[str]) -> None:
+    with ledger.database.engine.connect() as connection:
+        connection.execute(text(INSERT), rows(ledger, tenants, 5))
+        connection.rollback()
+    assert ledger.usage.verify()[0].buckets == 0
+    assert differing(ledger) == {}
+
+
+@pytest.mark.parametrize("cost", [1e9, -1e9, float("inf"), 1e300])
+def test_a_cost_that_no_call_has_is_refused_by_the_database_itself(
+    ledger: Ledger, tenants: list[str], cost: float
+) -> None:
+    (row,) = rows(ledger, tenants, 1)
+    with pytest.raises(Exception, match="cost_usd|out of range"), connected(ledger) as connection:
+        connection.execute(text(INSERT), {**row, "cost": cost})
+    assert differing(ledger) == {}
+
+
+def test_an_instant_of_another_form_is_refused_on_sqlite(sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as ledger:
+        (row,) = rows(ledger, [ledger.usage.create_tenant("Acme").id], 1)
+        with pytest.raises(Exception, match="ck_ai_usage_logs_created_at"), connected(ledger) as connection:
+            connection.execute(text(INSERT), {**row, "at": "2026-11-21T08:18:22Z"})
+
+
+def test_what_a_deleted_user_used_is_nobodys(ledger: Ledger, tenants: list[str]) -> None:
+    user = ledger.usage.create_user(tenants[0], "花子").id
+    for age in (40, 1):
+        ledger.usage.record(
+            tenant_id=tenants[0],
+            operation="o",
+            model="m",
+            user_id=user,
+            created_at=datetime.now(UTC) - timedelta(age),
+        )
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert ledger.usage.prune(midnight - timedelta(20)) == 1
+    ledger.usage.delete_user(user)
+    assert [log.user_id for log in ledger.usage.list()] == [None]
+    with connected(ledger) as connection:
+        users = connection.execute(text("SELECT DISTINCT user_id FROM usage_details")).scalars().all()
+        calls = connection.execute(text("SELECT sum(calls) FROM usage_details WHERE grain = 'day'")).scalar()
+    assert ([str(one) for one in users], int(calls)) == ([NOBODY], 2)
+    assert differing(ledger) == {}
+
+
+# -- pruning -----------------------------------------------------------------------------------------
+
+
+def test_dropped_records_leave_their_sums_and_cannot_come_again(ledger: Ledger, tenants: list[str]) -> None:
+    name, old = str(uuid4()), datetime(2026, 1, 15, 12, tzinfo=UTC)
+    call = {"tenant_id": tenants[0], "operation": "o", "model": "m", "cost_usd": 0.5, "source": "call:1"}
+    ledger.usage.record(**call, id=name, created_at=old)
+    ledger.usage.record(**call, created_at=AT)
+    stretch = {"since": datetime(2026, 1, 1, tzinfo=UTC), "until": datetime(2027, 1, 1, tzinfo=UTC)}
+    before = ledger.usage.report(**stretch, by=["tenant", "model", "day"])
+    assert ledger.usage.kept_from() is None
+    day = datetime(2026, 2, 1, tzinfo=UTC)
+    assert (ledger.usage.prune(day), ledger.usage.prune(day)) == (1, 0)
+    assert ledger.usage.kept_from() == day
+    assert ledger.usage.report(**stretch, by=["tenant", "model", "day"]) == before
+    assert ledger.usage.cost_of("call:1").total_cost_usd == 1.0
+    assert len(ledger.usage.list()) == 1
+    with pytest.raises(Invalid, match="can no longer be known"):
+        ledger.usage.record(**call, id=name, created_at=old)
+    assert ledger.usage.record_many([{**call, "id": name, "created_at": old}], reject=True).accepted == 0
+    (row,) = rows(ledger, tenants[:1], 1)
+    with pytest.raises(Exception, match="older than the rows that are kept"), connected(ledger) as connection:
+        connection.execute(text(INSERT), {**row, "at": moment(ledger, old)})
+    assert ledger.usage.report(**stretch, by=["tenant", "model", "day"]) == before
+    assert differing(ledger) == {}
+
+
+def test_pruning_goes_on_where_it_broke_off_and_never_back(ledger: Ledger, tenants: list[str]) -> None:
+    call = {"tenant_id": tenants[0], "operation": "o", "model": "m"}
+    ledger.usage.record_many(
+        [{**call, "created_at": datetime(2026, 1, 1, tzinfo=UTC)} for _ in range(12_000)]
+    )
+    day = datetime(2026, 2, 1, tzinfo=UTC)
+    assert [ledger.usage.prune(day) for _ in range(3)] == [10_000, 2_000, 0]
+    assert ledger.usage.prune(day - timedelta(20)) == 0
+    assert ledger.usage.kept_from() == day
+    total = ledger.usage.report(
+        since=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2026, 2, 1, tzinfo=UTC)
+    ).total
+    assert total.api_calls == 12_000
+
+
+@pytest.mark.parametrize(
+    "wrong", [AT.replace(tzinfo=None), datetime(2026, 1, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)]
+)
+def test_records_are_dropped_from_before_a_past_midnight_only(ledger: Ledger, wrong: datetime) -> None:
+    with pytest.raises(Invalid, match="midnight"):
+        ledger.usage.prune(wrong)
+
+
+# -- verify ------------------------------------------------------------------------------------------
+
+
+def test_verify_finds_what_was_tampered_with(ledger: Ledger, tenants: list[str]) -> None:
+    ledger.usage.record(tenant_id=tenants[0], operation="o", model="m", source="call:1")
+    for table in ("usage_totals", "usage_details", "usage_sources"):
+        with connected(ledger) as connection:
+            connection.execute(text(f"UPDATE {table} SET total_tokens = total_tokens + 1"))
+        assert set(differing(ledger)) == {table}
+        with connected(ledger) as connection:
+            connection.execute(text(f"UPDATE {table} SET total_tokens = total_tokens - 1"))
+    assert differing(ledger) == {}
+
+
+def test_verify_holds_while_others_write(ledger: Ledger, tenants: list[str]) -> None:
+    ended = threading.Event()
+
+    def write() -> None:
+        for n in range(60):
+            ledger.usage.record_many(
+                [{"tenant_id": tenants[n % 3], "operation": "o", "model": "m", "cost_usd": 0.01}] * 20
+            )
+        ended.set()
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while not ended.is_set():
+        assert differing(ledger) == {}
+    for thread in threads:
+        thread.join()
+    assert differing(ledger) == {}
+
+
+# -- anything, in any order --------------------------------------------------------------------------
+
+
+class Anything(RuleBasedStateMachine):
+    """Our store, other programs, duplicates, late rows, failures, users and tenants that go: one ledger."""
+
+    new_ledger: Callable[[], Ledger]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = self.new_ledger()
+        self.ids: list[tuple[str, str]] = []
+        self.users: list[tuple[str, str]] = []
+
+    @initialize()
+    def begin(self) -> None:
+        self.tenants = [self.ledger.usage.create_tenant(name).id for name in "ab"]
+
+    def teardown(self) -> None:
+        self.ledger.close()
+
+    @rule(seed=st.integers(0, 2**32), number=st.integers(1, 5))
+    def recorded(self, seed: int, number: int) -> None:
+        for row in rows(self.ledger, self.tenants, number, seed):
+            values = {"tenant_id": row["tenant"], "operation": row["operation"], "model": row["model"]}
+            values |= {"input_tokens": row["tokens"], "cost_usd": row["cost"], "id": row["id"]}
+            source = row["source"] if row["source"] != "a word" else None
+            self.ledger.usage.record(
+                **values, source=source, created_at=AT - timedelta(minutes=seed % 100_000)
+            )
+            self.ids.append((row["id"], row["tenant"]))
+
+    @rule(seed=st.integers(0, 2**32), number=st.integers(1, 30), bad=st.booleans())
+    def recorded_many(self, seed: int, number: int, bad: bool) -> None:
+        chance = random.Random(seed)
+        records = [
+            {
+                "tenant_id": row["tenant"],
+                "operation": row["operation"],
+                "model": row["model"],
+                "input_tokens": row["tokens"],
+                "cost_usd": row["cost"],
+                "created_at": AT + timedelta(seconds=chance.uniform(-9e6, 0)),
+            }
+            for row in rows(self.ledger, self.tenants, number, seed)
+        ]
+        if self.ids and chance.random() < 0.5:
+            name, tenant = chance.choice(self.ids)
+            records.append({"id": name, "tenant_id": tenant, "operation": "again", "model": "x"})
+        if bad:
+            records.insert(chance.randrange(len(records)), {"operation": "o"})
+        self.ledger.usage.record_many(records, reject=True)
+
+    @rule(seed=st.integers(0, 2**32), number=st.integers(1, 20))
+    def written_by_another_program(self, seed: int, number: int) -> None:
+        with connected(self.ledger) as connection:
+            connection.execute(
+                text(INSERT + " ON CONFLICT DO NOTHING"), rows(self.ledger, self.tenants, number, seed)
+            )
+
+    @rule(cost=st.none() | st.floats(0, 1e6), operation=st.sampled_from("ab"))
+    def changed_by_another_program(self, cost: float | None, operation: str) -> None:
+        with connected(self.ledger) as connection:
+            connection.execute(
+                text("UPDATE ai_usage_logs SET cost_usd = :cost, model = 'z' WHERE operation = :operation"),
+                {"cost": cost, "operation": operation},
+            )
+
+    @rule(tokens=st.integers(0, 10_000))
+    def deleted_by_another_program(self, tokens: int) -> None:
+        with connected(self.ledger) as connection:
+            connection.execute(
+                text("DELETE FROM ai_usage_logs WHERE total_tokens < :tokens"), {"tokens": tokens}
+            )
+
+    @rule()
+    def failed_within_a_transaction(self) -> None:
+        with pytest.raises(DaichoError), self.ledger.begin() as tx:
+            tx.usage.record(tenant_id=self.tenants[0], operation="o", model="m")
+            tx.usage.record(tenant_id=str(uuid4()), operation="o", model="m")
+
+    @rule(seed=st.integers(0, 2**32))
+    def a_user_came_and_went(self, seed: int) -> None:
+        user = self.ledger.usage.create_user(self.tenants[0], None).id
+        self.ledger.usage.record(tenant_id=self.tenants[0], operation="o", model="m", user_id=user)
+        if seed % 2:
+            self.ledger.usage.delete_user(user)
+
+    @rule()
+    def a_tenant_went(self) -> None:
+        self.ledger.usage.delete_tenant(self.tenants[1])
+        self.tenants[1] = self.ledger.usage.create_tenant("b").id
+        self.ids = [one for one in self.ids if one[1] == self.tenants[0]]
+
+    @invariant()
+    def sums_are_those_of_the_rows(self) -> None:
+        assert differing(self.ledger) == {}
+        with connected(self.ledger) as connection:
+            calls, tokens, cost = connection.execute(
+                text(
+                    "SELECT count(*), coalesce(sum(total_tokens), 0), coalesce(sum(cost_usd), 0) FROM ai_usage_logs"
+                )
+            ).one()
+            sums = connection.execute(
+                text(
+                    "SELECT coalesce(sum(calls), 0), coalesce(sum(total_tokens), 0), coalesce(sum(cost_micros), 0),"
+                    " coalesce(sum(cost_rest), 0) FROM usage_details WHERE grain = 'quarter'"
+                )
+            ).one()
+        assert (int(sums[0]), int(sums[1])) == (calls, tokens)
+        assert dollars(int(sums[2]), int(sums[3])) == pytest.approx(cost, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_sums_and_rows_agree_whatever_happens(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Any
+) -> None:
+    count = iter(range(10_000))
+    if kind == "sqlite":
+        new_ledger = lambda _: Ledger(f"sqlite:///{tmp_path / f'{next(count)}.db'}")  # noqa: E731
+    else:
+        new_postgres = request.getfixturevalue("new_postgres")
+        new_ledger = lambda _: Ledger(new_postgres())  # noqa: E731
+    machine = type("Machine", (Anything,), {"new_ledger": new_ledger})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=20, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+@given(st.lists(st.floats(0, 1e8), max_size=30))
+def test_dollars_are_what_they_were(costs: list[float]) -> None:
+    parts = [divmod(round(cost * 1e6 * 10**6), 10**6) for cost in costs]
+    assert dollars(sum(one for one, _ in parts), sum(rest for _, rest in parts) * 10**6) == pytest.approx(
+        sum(costs), rel=1e-9, abs=1e-9
+    )
