@@ -15,7 +15,9 @@ def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/tasks.md", "docs/tasks.ja.md"])
+@pytest.mark.parametrize(
+    "name", [*READMES, "docs/tasks.md", "docs/tasks.ja.md", "docs/usage.md", "docs/usage.ja.md"]
+)
 def test_the_programs_of_the_documents_run(name: str, tmp_path: Path) -> None:
     programs = blocks(name, "python")
     assert programs

@@ -15,6 +15,7 @@ new row may not be older: that it was not there before could no longer be known.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -49,7 +50,7 @@ class Rollup:
         return [*(["grain", "bucket"] if self.grains else []), *self.keys]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Summed:
     """A table whose rows are summed.
 
@@ -356,7 +357,8 @@ def adding(connection: Connection, of: Summed) -> Iterator[None]:
     with _resting(connection):
         before = connection.exec_driver_sql(f"SELECT max(rowid) FROM {of.table}").scalar()
         yield
-        _add(connection, of, f"(SELECT * FROM {of.table} WHERE rowid > {int(before or 0)})")
+        for statement in _added(connection.dialect.name, of, f"(SELECT * FROM {of.table} WHERE rowid > ?)"):
+            connection.exec_driver_sql(statement, (before or 0,))
 
 
 @contextmanager
@@ -372,7 +374,8 @@ def changing(connection: Connection, of: Summed, chosen: str) -> Iterator[None]:
             for statement in spelling.subtract(rollup, rows):
                 connection.exec_driver_sql(statement)
         yield
-        _add(connection, of, rows)
+        for statement in _added(connection.dialect.name, of, rows):
+            connection.exec_driver_sql(statement)
 
 
 def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[str, int, int]]:
@@ -395,10 +398,11 @@ def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator
         yield rollup.table, int(buckets), int(run(statements.differences(rollup, rows, whole)).scalar_one())
 
 
-def _add(connection: Connection, of: Summed, rows: str) -> None:
-    spelling = spelled(connection.dialect.name, of)
-    for rollup in of.rollups:
-        connection.exec_driver_sql(spelling.add(rollup, rows))
+@lru_cache(maxsize=8)
+def _added(dialect: str, of: Summed, rows: str) -> list[str]:
+    """The statements that add rows to every roll-up. The same text again and again is parsed once."""
+    statements = spelled(dialect, of)
+    return [statements.add(rollup, rows) for rollup in of.rollups]
 
 
 @contextmanager

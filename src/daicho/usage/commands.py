@@ -116,7 +116,9 @@ def record(
     input_tokens: Annotated[
         int, typer.Option(min=0, metavar="N", help=say("Cached ones included.", "キャッシュ分を含む。"))
     ] = 0,
-    output_tokens: Annotated[int, typer.Option(min=0, metavar="N")] = 0,
+    output_tokens: Annotated[
+        int, typer.Option(min=0, metavar="N", help=say("What the model wrote.", "モデルが生成した分。"))
+    ] = 0,
     total_tokens: Annotated[
         int | None,
         typer.Option(

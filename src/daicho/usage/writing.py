@@ -1,12 +1,17 @@
 """How records of usage reach the database: checked, priced, written once, with the sums beside them."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any, Required
+from weakref import WeakKeyDictionary
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Engine, select, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
@@ -17,6 +22,7 @@ from daicho.core.rollups import adding
 from daicho.core.types import new_uuid, now
 from daicho.usage.models import COST_MOST, USAGE, AIUsageLog, Assessment, Lead, RollupState, Tenant, User
 from daicho.usage.prices import price_book
+from daicho.usage.pricing import PriceBook
 from daicho.usage.schemas import ASSESSMENT, LEAD, TENANT, USER, Recorded, Rejected, Success
 
 Row = dict[str, Any]
@@ -174,10 +180,24 @@ def _row_or_error(record: object, tenant: str | None) -> Row | DaichoError:
 
 
 def write_records(connection: Connection, rows: Sequence[Row]) -> list[AIUsageLog | DaichoError]:
-    """Write checked records and answer each: as stored, also when it was there before, or its error."""
-    errors = _refused(connection, rows)
+    """Write checked records and answer each: as stored, also when it was there before, or its error.
+
+    What a former batch has seen is not looked up again. Should it be gone since, or the row too old by
+    now, the database refuses; then everything is looked up.
+    """
+    known = _known.setdefault(connection.engine, Known())
+    try:
+        with connection.begin_nested():
+            return _written(connection, rows, known)
+    except IntegrityError:
+        known.clear()
+        return _written(connection, rows, known)
+
+
+def _written(connection: Connection, rows: Sequence[Row], known: "Known") -> list[AIUsageLog | DaichoError]:
+    errors = _refused(connection, rows, known)
     fine = [row for row, error in zip(rows, errors, strict=True) if error is None]
-    _price(connection, fine)
+    _price(price_book(connection), fine)
     with adding(connection, USAGE):
         new = insert_new(connection, AIUsageLog, fine)
     there = _stored(connection, [row for row, is_new in zip(fine, new, strict=True) if not is_new])
@@ -198,23 +218,57 @@ def write_many(session: Session, records: Iterable[object], tenant: str | None, 
     """
     done = Recorded()
     connection = session.connection()
+    prepare = partial(_prepared, price_book(connection), tenant)
     with adding(connection, USAGE):
-        for first, chunk in _chunks(records):
-            answers = checked_many(chunk, tenant)
+        for first, answers in _ahead(_chunks(records), prepare):
             rows = [answer for answer in answers if isinstance(answer, dict)]
-            errors = iter(_refused(connection, rows))
-            answers = [(next(errors) or one) if isinstance(one, dict) else one for one in answers]
-            for number, answer in enumerate(answers, first):
-                if isinstance(answer, DaichoError):
-                    if not reject:
-                        raise _numbered(number, answer)
-                    done.rejected.append(Rejected(number, answer.message))
-            rows = [answer for answer in answers if isinstance(answer, dict)]
-            _price(connection, rows)
-            added = insert_many(session, AIUsageLog, rows, skip_duplicates=True, at_once=CHUNK)
+            errors = _refused(connection, rows, Known())
+            bad = list(_numbered(answers, errors, first))
+            if bad and not reject:
+                raise _said_of(*bad[0])
+            done.rejected += [Rejected(number, error.message) for number, error in bad]
+            fine = [row for row, error in zip(rows, errors, strict=True) if error is None]
+            added = insert_many(session, AIUsageLog, fine, skip_duplicates=True, at_once=CHUNK)
             done.accepted += added
-            done.duplicates += len(rows) - added
+            done.duplicates += len(fine) - added
     return done
+
+
+def _prepared(book: PriceBook, tenant: str | None, records: Sequence[object]) -> list[Row | DaichoError]:
+    answers = checked_many(records, tenant)
+    _price(book, [answer for answer in answers if isinstance(answer, dict)])
+    return answers
+
+
+def _ahead(
+    chunks: Iterator[tuple[int, list[object]]], prepare: Callable[[list[object]], list[Row | DaichoError]]
+) -> Iterator[tuple[int, list[Row | DaichoError]]]:
+    """Prepare chunks one ahead of the one that is being written: while the database works, so do we."""
+    with ThreadPoolExecutor(1, thread_name_prefix="daicho-prepare") as thread:
+        number, chunk = next(chunks, (1, []))
+        ready = prepare(chunk)
+        for following, chunk in chunks:
+            coming = thread.submit(prepare, chunk)
+            yield number, ready
+            number, ready = following, coming.result()
+        yield number, ready
+
+
+def _numbered(
+    answers: Sequence[Row | DaichoError], errors: Iterable[DaichoError | None], first: int
+) -> Iterator[tuple[int, DaichoError]]:
+    """The number and error of each record that is bad by itself, or by what the database knows."""
+    known = iter(errors)
+    for number, answer in enumerate(answers, first):
+        error = answer if isinstance(answer, DaichoError) else next(known)
+        if error is not None:
+            yield number, error
+
+
+def _said_of(number: int, error: DaichoError) -> DaichoError:
+    said = type(error).__new__(type(error))
+    DaichoError.__init__(said, f"record {number}: {error.message.en}", f"{number} 件目: {error.message.ja}")
+    return said
 
 
 def _chunks(records: Iterable[object]) -> Iterator[tuple[int, list[object]]]:
@@ -225,48 +279,61 @@ def _chunks(records: Iterable[object]) -> Iterator[tuple[int, list[object]]]:
         first += len(chunk)
 
 
-def _numbered(number: int, error: DaichoError) -> DaichoError:
-    said = type(error).__new__(type(error))
-    DaichoError.__init__(said, f"record {number}: {error.message.en}", f"{number} 件目: {error.message.ja}")
-    return said
+class Known:
+    """Who there is, and from when on records are kept, as far as has been looked up."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.tenants: set[str] = set()
+        self.owners: dict[tuple[str, str], str] = {}
+        """Whose a user, an assessment or a lead is, by column and id."""
+        self.raw_from: datetime | None = None
 
 
-def _refused(connection: Connection, rows: Sequence[Row]) -> list[DaichoError | None]:
+_known: "WeakKeyDictionary[Engine, Known]" = WeakKeyDictionary()
+KNOWN_MOST = 100_000
+"""The most ids that are remembered; then it begins anew."""
+
+
+def _refused(connection: Connection, rows: Sequence[Row], known: Known) -> list[DaichoError | None]:
     """What speaks against each row that only the database knows: who there is, and from when on it keeps."""
-    raw_from = connection.execute(select(RollupState.raw_from)).scalar_one()
-    tenants = _there(connection, Tenant.id, {row["tenant_id"] for row in rows})
-    errors: list[DaichoError | None] = [
-        None if row["tenant_id"] in tenants else NotFound(TENANT, row["tenant_id"]) for row in rows
-    ]
-    for column, model, kind in REFERENCES:
-        named = {(row[column], row["tenant_id"]) for row in rows if row[column] is not None}
-        if not named:
-            continue
-        found = connection.execute(
-            select(model.id, model.tenant_id).where(model.id.in_({key for key, _ in named}))
+    if len(known.tenants) + len(known.owners) > KNOWN_MOST:
+        known.clear()
+    if known.raw_from is None:
+        known.raw_from = connection.execute(select(RollupState.raw_from)).scalar_one()
+    if unknown := {row["tenant_id"] for row in rows} - known.tenants:
+        known.tenants |= set(connection.execute(select(Tenant.id).where(Tenant.id.in_(unknown))).scalars())
+    for column, model, _ in REFERENCES:
+        named = {row[column] for row in rows if row[column] is not None}
+        if named and (unknown := {one for one in named if (column, one) not in known.owners}):
+            found = connection.execute(select(model.id, model.tenant_id).where(model.id.in_(unknown)))
+            known.owners |= {(column, key): tenant for key, tenant in found}
+    return [_refusal(row, known) for row in rows]
+
+
+def _refusal(row: Row, known: Known) -> DaichoError | None:
+    tenant, raw_from = row["tenant_id"], known.raw_from
+    if tenant not in known.tenants:
+        return NotFound(TENANT, tenant)
+    for column, _, kind in REFERENCES:
+        if row[column] is not None and known.owners.get((column, row[column])) != tenant:
+            return NotFound(kind, row[column])
+    if raw_from is not None and row["created_at"] < raw_from:
+        at = f"{row['created_at']:%Y-%m-%d %H:%M}"
+        return Invalid(
+            f"created_at {at} is before {raw_from:%Y-%m-%d %H:%M}, from when on single records are kept:"
+            " whether it was counted before can no longer be known",
+            f"created_at {at} は、個々の記録を保存している期間 ({raw_from:%Y-%m-%d %H:%M} 以降) より前です。"
+            "集計済みかどうか確かめられません",
         )
-        if unknown := named - {(key, tenant) for key, tenant in found}:
-            for place, row in enumerate(rows):
-                if errors[place] is None and (row[column], row["tenant_id"]) in unknown:
-                    errors[place] = NotFound(kind, row[column])
-    for place, row in enumerate(rows):
-        if row["created_at"] < raw_from and errors[place] is None:
-            errors[place] = Invalid(
-                f"created_at {row['created_at']:%Y-%m-%d %H:%M} is before {raw_from:%Y-%m-%d %H:%M}, from"
-                " when on single records are kept: whether it was counted before can no longer be known",
-                f"created_at {row['created_at']:%Y-%m-%d %H:%M} は、個々の記録を保存している期間"
-                f" ({raw_from:%Y-%m-%d %H:%M} 以降) より前です。集計済みかどうか確かめられません",
-            )
-    return errors
+    return None
 
 
-def _there(connection: Connection, column: Any, wanted: set[str]) -> set[str]:
-    return set(connection.execute(select(column).where(column.in_(wanted))).scalars())
-
-
-def _price(connection: Connection, rows: Sequence[Row]) -> None:
+def _price(book: PriceBook, rows: Sequence[Row]) -> None:
     """Give every row without a cost the one that its model's price of that day makes."""
-    book = price_book(connection)
     for row in rows:
         spent = row["input_tokens"] + row["output_tokens"]
         # Tokens of which nobody knows whether they came or went have no price either.
