@@ -71,6 +71,34 @@ def test_a_record_sent_twice_is_there_once_and_answered_as_it_was(face: Faces, t
     assert differing(face.usage) == 0
 
 
+def test_a_duplicate_does_not_take_new_records_of_its_batch_with_it(ledger: Ledger) -> None:
+    tenant = ledger.usage.create_tenant("Acme").id
+    names = [str(uuid4()) for _ in range(64)]
+    for name in names[::2]:
+        ledger.usage.record(**CALL, tenant_id=tenant, id=name)
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(
+            threads.map(lambda name: ledger.usage.record(**CALL, tenant_id=tenant, id=name), names)
+        )
+    assert [answer.id for answer in answers] == names
+    assert {log.id for log in ledger.usage.list(limit=100)} == set(names)
+    assert differing(ledger.usage) == 0
+
+
+def test_what_was_there_a_moment_ago_is_looked_up_again_when_it_is_gone(url: str) -> None:
+    with Ledger(url) as ledger, Ledger(url) as elsewhere:
+        tenant = ledger.usage.create_tenant("Acme").id
+        user = ledger.usage.create_user(tenant, None).id
+        ledger.usage.record(**CALL, tenant_id=tenant, user_id=user)
+        elsewhere.usage.delete_user(user)
+        with pytest.raises(NotFound, match="no such user"):
+            ledger.usage.record(**CALL, tenant_id=tenant, user_id=user)
+        elsewhere.usage.delete_tenant(tenant)
+        with pytest.raises(NotFound, match="no such tenant"):
+            ledger.usage.record(**CALL, tenant_id=tenant)
+        assert differing(ledger.usage) == 0
+
+
 def test_two_tenants_may_have_the_same_id(face: Faces, tenant: str) -> None:
     other, name = face.usage.create_tenant("Other").id, str(uuid4())
     first = face.usage.record(**CALL, tenant_id=tenant, id=name, input_tokens=1)

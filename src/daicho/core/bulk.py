@@ -1,5 +1,6 @@
 """Many rows at once, by each database's fastest way: COPY on PostgreSQL, the driver's cursor on SQLite."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
@@ -11,12 +12,18 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy import Connection, Dialect, Table, Update, inspect
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import await_only
 
 from daicho.core.model import Base
 
+REFUSED = (IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError)
+"""What a constraint's refusal is, whether it comes through SQLAlchemy or from the driver itself."""
+Meanwhile = Callable[[], object]
+SAMPLE = 64
+"""Rows that a look at whether there are duplicates takes."""
 BULK_ROWS = 5_000
 """Rows that one round of a bulk insert carries."""
 
@@ -96,8 +103,10 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
         for start in range(0, len(values), VALUES_AT_ONCE):
             some = values[start : start + VALUES_AT_ONCE]
             statement = _insert_values(model, names, len(some))
-            found = connection.exec_driver_sql(statement, tuple(value for row in some for value in row))
-            unseen.update(tuple(str(part) for part in key) for key in found)
+            cursor = connection.connection.cursor()
+            cursor.execute(statement, [value for row in some for value in row])
+            unseen.update(cursor.fetchall())
+            cursor.close()
     key = [str(column.key) for column in inspect(model).primary_key]
     answers = []
     for row in rows:
@@ -137,25 +146,34 @@ def insert_many(
     *,
     skip_duplicates: bool = False,
     at_once: int = BULK_ROWS,
+    meanwhile: Meanwhile = lambda: None,
 ) -> int:
     """Insert any number of rows by the driver's fastest way: COPY, or executemany.
 
     Every row has the first row's keys. With ``skip_duplicates`` a row that meets a unique constraint
-    is left out. ``at_once`` rows go in one statement. Returns the number of rows inserted.
+    is left out. ``at_once`` rows go in one statement. ``meanwhile`` is called when the database has all
+    of them and we would only wait for it. Returns the number of rows inserted.
     """
     target = Base.metadata.tables[model.__tablename__]
     total = 0
     for chunk in _chunks(rows, at_once):
         names = list(chunk[0])
-        if session.get_bind().dialect.name == "postgresql":
-            total += _copy_in(session, target, names, chunk, skip_duplicates)
+        if session.get_bind().dialect.name != "postgresql":
+            total += _execute_many(session.connection(), target, names, chunk, skip_duplicates, meanwhile)
+        elif skip_duplicates:
+            total += _copy_new(session.connection(), target, names, chunk, meanwhile)
         else:
-            total += _execute_many(session.connection(), target, names, chunk, skip_duplicates)
+            total += _copy(session.connection(), target, names, chunk, meanwhile)
     return total
 
 
 def _execute_many(
-    connection: Connection, target: Table, names: list[str], rows: Sequence[Mapping[str, Any]], skip: bool
+    connection: Connection,
+    target: Table,
+    names: list[str],
+    rows: Sequence[Mapping[str, Any]],
+    skip: bool,
+    meanwhile: Meanwhile,
 ) -> int:
     """SQLite: by way of a table of its own, out of which one statement moves all of them.
 
@@ -170,6 +188,7 @@ def _execute_many(
     cursor = connection.connection.cursor()
     cursor.execute(f"CREATE TEMPORARY TABLE {place} ({columns})")
     cursor.executemany(f"INSERT INTO {place} VALUES ({marks})", [values_of(row) for row in rows])
+    meanwhile()
     cursor.execute(f"INSERT INTO {target.name} ({columns}) SELECT {columns} FROM {place} WHERE true{ignore}")
     moved = cursor.rowcount
     cursor.execute(f"DROP TABLE {place}")
@@ -177,36 +196,102 @@ def _execute_many(
     return moved
 
 
-def _copy_in(
-    session: Session, target: Table, names: list[str], rows: Sequence[Mapping[str, Any]], skip: bool
+def _copy_new(
+    connection: Connection,
+    target: Table,
+    names: list[str],
+    rows: Sequence[Mapping[str, Any]],
+    meanwhile: Meanwhile,
 ) -> int:
-    connection = session.connection()
-    quote = connection.dialect.identifier_preparer.quote
-    columns = ", ".join(quote(name) for name in names)
-    place = target.name
-    if skip:
-        place = f"incoming_{uuid4().hex}"
-        connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS "
-            f"SELECT {columns} FROM {quote(target.name)} LIMIT 0"
-        )
-    values_of = _values_of(tuple((name, target.c[name].type) for name in names), connection.dialect)
-    values = [values_of(row) for row in rows]
-    statement = f"COPY {quote(place)} ({columns}) FROM STDIN"
-    driver = connection.connection.driver_connection
-    if isinstance(driver, psycopg.AsyncConnection):
-        await_only(_copy_async(driver, statement, values))
-    elif isinstance(driver, psycopg.Connection):
-        with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            for value in values:
-                copy.write_row(value)
-    if not skip:
-        return len(values)
+    """PostgreSQL: copy rows straight in where all are new, as nearly always; else those that are.
+
+    Where even these meet what another has just written, or row-level security, which allows no COPY, they
+    take the longer way.
+    """
+    key_of = itemgetter(*[str(column.key) for column in target.primary_key.columns])
+    new: Sequence[Mapping[str, Any]] = rows
+    sample = rows[:: max(1, len(rows) // SAMPLE)]
+    for look_at in (sample, rows):
+        if _there(connection, target, look_at):
+            there = _there(connection, target, rows)
+            new = [row for row in rows if _name(key_of(row)) not in there]
+        if not new:
+            return 0
+        try:
+            with connection.begin_nested():
+                return _copy(connection, target, names, _unique(new, key_of), meanwhile)
+        except psycopg.errors.UniqueViolation:
+            continue
+        except psycopg.errors.FeatureNotSupported:
+            break
+    return _copy_by_way(connection, target, names, new)
+
+
+def _unique(
+    rows: Iterable[Mapping[str, Any]], key_of: Callable[[Mapping[str, Any]], object]
+) -> Iterator[Mapping[str, Any]]:
+    """The first row of each key."""
+    seen = set()
+    for row in rows:
+        if (key := key_of(row)) not in seen:
+            seen.add(key)
+            yield row
+
+
+def _there(connection: Connection, target: Table, rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
+    """The keys, as texts, of rows that are there already by the first column of their key."""
+    first = next(iter(target.primary_key.columns))
+    keys = ", ".join(column.name for column in target.primary_key.columns)
+    kind = first.type.compile(connection.dialect)
+    statement = f"SELECT {keys} FROM {target.name} WHERE {first.name} = ANY(%s::{kind}[])"
+    found = connection.exec_driver_sql(statement, ([row[str(first.key)] for row in rows],))
+    return {_name(tuple(key)) for key in found}
+
+
+def _name(key: Any) -> tuple[str, ...]:
+    return tuple(map(str, key)) if isinstance(key, tuple) else (str(key),)
+
+
+def _copy_by_way(
+    connection: Connection, target: Table, names: list[str], rows: Sequence[Mapping[str, Any]]
+) -> int:
+    """PostgreSQL: copy rows into a table of their own, and move from there what is new."""
+    columns = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
+    place = f"incoming_{uuid4().hex}"
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS SELECT {columns} FROM {target.name} LIMIT 0"
+    )
+    _copy(connection, target, names, rows, lambda: None, place)
     moved = connection.exec_driver_sql(
-        f"INSERT INTO {quote(target.name)} ({columns}) SELECT {columns} FROM {place} ON CONFLICT DO NOTHING"
+        f"INSERT INTO {target.name} ({columns}) SELECT {columns} FROM {place} ON CONFLICT DO NOTHING"
     ).rowcount
     connection.exec_driver_sql(f"DROP TABLE {place}")
     return moved
+
+
+def _copy(
+    connection: Connection,
+    target: Table,
+    names: list[str],
+    rows: Iterable[Mapping[str, Any]],
+    meanwhile: Meanwhile,
+    place: str | None = None,
+) -> int:
+    """PostgreSQL: COPY rows into a table, or into ``place``, which has the same columns."""
+    columns = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
+    values_of = _values_of([(name, target.c[name].type) for name in names], connection.dialect)
+    values = map(values_of, rows)  # as they are sent: the server works on the former ones meanwhile
+    statement = f"COPY {place or target.name} ({columns}) FROM STDIN"
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.AsyncConnection):
+        return await_only(_copy_async(driver, statement, values, meanwhile))
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only two drivers
+    with driver.cursor() as cursor:
+        with cursor.copy(statement.encode()) as copy:
+            for value in values:
+                copy.write_row(value)
+            meanwhile()
+        return cursor.rowcount
 
 
 def _values_of(
@@ -229,11 +314,17 @@ def _values_of(
 
 
 async def _copy_async(
-    driver: psycopg.AsyncConnection[Any], statement: str, values: list[Sequence[Any]]
-) -> None:
-    async with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        for value in values:
-            await copy.write_row(value)
+    driver: psycopg.AsyncConnection[Any],
+    statement: str,
+    values: Iterable[Sequence[Any]],
+    meanwhile: Meanwhile,
+) -> int:
+    async with driver.cursor() as cursor:
+        async with cursor.copy(statement.encode()) as copy:
+            for value in values:
+                await copy.write_row(value)
+            meanwhile()
+        return cursor.rowcount
 
 
 def _chunks(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -350,15 +351,16 @@ def spelled(dialect: str, of: Summed) -> Spelling:
 
 @contextmanager
 def adding(connection: Connection, of: Summed) -> Iterator[None]:
-    """Insert rows within: on SQLite they are summed at the end, as a set."""
+    """Insert rows within a savepoint: on SQLite they are summed at the end, as a set."""
     if connection.dialect.name == "postgresql":
-        yield
+        with connection.begin_nested():
+            yield
         return
-    with _resting(connection):
-        before = connection.exec_driver_sql(f"SELECT max(rowid) FROM {of.table}").scalar()
+    with _resting(connection) as cursor:
+        (before,) = cursor.execute(f"SELECT coalesce(max(rowid), 0) FROM {of.table}").fetchone()
         yield
         for statement in _added(connection.dialect.name, of, f"(SELECT * FROM {of.table} WHERE rowid > ?)"):
-            connection.exec_driver_sql(statement, (before or 0,))
+            cursor.execute(statement, (before,))
 
 
 @contextmanager
@@ -367,15 +369,42 @@ def changing(connection: Connection, of: Summed, chosen: str) -> Iterator[None]:
     if connection.dialect.name == "postgresql":
         yield
         return
-    with _resting(connection):
-        rows = f"(SELECT * FROM {of.table} WHERE {chosen})"
-        spelling = spelled(connection.dialect.name, of)
+    rows = f"(SELECT * FROM {of.table} WHERE {chosen})"
+    statements = spelled(connection.dialect.name, of)
+    with _resting(connection) as cursor:
         for rollup in of.rollups:
-            for statement in spelling.subtract(rollup, rows):
-                connection.exec_driver_sql(statement)
+            for statement in statements.subtract(rollup, rows):
+                cursor.execute(statement)
         yield
-        for statement in _added(connection.dialect.name, of, rows):
-            connection.exec_driver_sql(statement)
+        for rollup in of.rollups:
+            cursor.execute(statements.add(rollup, rows))
+
+
+@lru_cache(maxsize=8)
+def _added(dialect: str, of: Summed, rows: str) -> list[str]:
+    """The statements that add rows to every roll-up. The same text again and again is parsed once."""
+    statements = spelled(dialect, of)
+    return [statements.add(rollup, rows) for rollup in of.rollups]
+
+
+@contextmanager
+def _resting(connection: Connection) -> Iterator[Any]:
+    """A savepoint within which SQLite's row triggers rest. Of what fails within it nothing stays.
+
+    Gives the driver's own cursor: small batches come often, and it costs a quarter.
+    """
+    cursor = connection.connection.cursor()
+    cursor.execute("SAVEPOINT sums")
+    try:
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = 1")
+        yield cursor
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = 0")
+    except BaseException:
+        cursor.execute("ROLLBACK TO sums")
+        raise
+    finally:
+        cursor.execute("RELEASE sums")
+        cursor.close()
 
 
 def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[str, int, int]]:
@@ -396,19 +425,3 @@ def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator
         whole = f"bucket >= {kept}{whose}" if rollup.grains else f"true{whose}"
         buckets = run(f"SELECT count(*) FROM {rollup.table} WHERE {whole}").scalar_one()
         yield rollup.table, int(buckets), int(run(statements.differences(rollup, rows, whole)).scalar_one())
-
-
-@lru_cache(maxsize=8)
-def _added(dialect: str, of: Summed, rows: str) -> list[str]:
-    """The statements that add rows to every roll-up. The same text again and again is parsed once."""
-    statements = spelled(dialect, of)
-    return [statements.add(rollup, rows) for rollup in of.rollups]
-
-
-@contextmanager
-def _resting(connection: Connection) -> Iterator[None]:
-    """A savepoint within which SQLite's row triggers rest. Of what fails within it nothing stays."""
-    with connection.begin_nested():
-        connection.exec_driver_sql(f"UPDATE {STATE} SET in_bulk = 1")
-        yield
-        connection.exec_driver_sql(f"UPDATE {STATE} SET in_bulk = 0")

@@ -2,20 +2,20 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import Annotated, Any, Required
 from weakref import WeakKeyDictionary
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from sqlalchemy import Connection, Engine, select, tuple_
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from typing_extensions import TypedDict
 
-from daicho.core.bulk import insert_many, insert_new
+from daicho.core.bulk import REFUSED, insert_many, insert_new
 from daicho.core.errors import DaichoError, Invalid, NotFound
 from daicho.core.language import Text
 from daicho.core.rollups import adding
@@ -41,6 +41,8 @@ REFERENCES: tuple[tuple[str, Any, Text], ...] = (
     ("assessment_id", Assessment, ASSESSMENT),
     ("lead_id", Lead, LEAD),
 )
+WHOSE = itemgetter("tenant_id", *[column for column, _, _ in REFERENCES])
+WHEN = itemgetter("created_at")
 SOURCE = re.compile(r"[a-z]+:.+", re.DOTALL)
 SUCCESS, OUTCOMES = Success.SUCCESS.value, frozenset(one.value for one in Success)
 
@@ -57,6 +59,14 @@ def checked(values: Mapping[str, Any], tenant: str | None = None) -> Row:
 
     Raises Invalid, naming the column and what is wrong with it; NotFound for another tenant.
     """
+    try:
+        return complete(USUAL_ONE.validate_python(values), tenant)
+    except ValidationError:
+        return _looked_at(values, tenant)
+
+
+def _looked_at(values: Mapping[str, Any], tenant: str | None) -> Row:
+    """As ``checked``, column by column, for what is spelled otherwise than usual, or wrong."""
     row = AIUsageLog.row(**{name: value for name, value in values.items() if value is not None})
     for name in COUNTS:
         if row.get(name, 0) < 0:
@@ -148,6 +158,7 @@ class UsageRecord(TypedDict, total=False):
 
 
 USUAL = TypeAdapter(list[UsageRecord])
+USUAL_ONE = TypeAdapter(UsageRecord)
 
 
 def checked_many(records: Sequence[object], tenant: str | None) -> list[Row | DaichoError]:
@@ -187,9 +198,8 @@ def write_records(connection: Connection, rows: Sequence[Row]) -> list[AIUsageLo
     """
     known = _known.setdefault(connection.engine, Known())
     try:
-        with connection.begin_nested():
-            return _written(connection, rows, known)
-    except IntegrityError:
+        return _written(connection, rows, known)
+    except REFUSED:
         known.clear()
         return _written(connection, rows, known)
 
@@ -218,40 +228,50 @@ def write_many(session: Session, records: Iterable[object], tenant: str | None, 
     """
     done = Recorded()
     connection = session.connection()
-    prepare = partial(_prepared, price_book(connection), tenant)
-    with adding(connection, USAGE):
-        for first, answers in _ahead(_chunks(records), prepare):
+    book, known = price_book(connection), Known()
+    with adding(connection, USAGE), ThreadPoolExecutor(1, thread_name_prefix="daicho-prepare") as thread:
+        chunks = _chunks(records)
+        first, chunk = next(chunks, (1, []))
+        answers = _prepared(chunk, tenant, book)
+        while answers:
+            following, chunk = next(chunks, (0, []))
             rows = [answer for answer in answers if isinstance(answer, dict)]
-            errors = _refused(connection, rows, Known())
+            errors = _refused(connection, rows, known)
             bad = list(_numbered(answers, errors, first))
             if bad and not reject:
                 raise _said_of(*bad[0])
             done.rejected += [Rejected(number, error.message) for number, error in bad]
             fine = [row for row, error in zip(rows, errors, strict=True) if error is None]
-            added = insert_many(session, AIUsageLog, fine, skip_duplicates=True, at_once=CHUNK)
+            ahead = _Ahead(thread, partial(_prepared, chunk, tenant, book))
+            added = insert_many(
+                session, AIUsageLog, fine, skip_duplicates=True, at_once=CHUNK, meanwhile=ahead.begin
+            )
             done.accepted += added
             done.duplicates += len(fine) - added
+            first, answers = following, ahead.result()
     return done
 
 
-def _prepared(book: PriceBook, tenant: str | None, records: Sequence[object]) -> list[Row | DaichoError]:
+class _Ahead:
+    """Work for a thread that is begun while the database is busy, or at the latest when it is wanted."""
+
+    def __init__(self, thread: Executor, work: Callable[[], list[Row | DaichoError]]) -> None:
+        self._thread, self._work = thread, work
+        self._coming: Future[list[Row | DaichoError]] | None = None
+
+    def begin(self) -> None:
+        if self._coming is None:
+            self._coming = self._thread.submit(self._work)
+
+    def result(self) -> list[Row | DaichoError]:
+        return self._work() if self._coming is None else self._coming.result()
+
+
+def _prepared(records: Sequence[object], tenant: str | None, book: PriceBook) -> list[Row | DaichoError]:
+    """Check and price records; return each one's row or error."""
     answers = checked_many(records, tenant)
     _price(book, [answer for answer in answers if isinstance(answer, dict)])
     return answers
-
-
-def _ahead(
-    chunks: Iterator[tuple[int, list[object]]], prepare: Callable[[list[object]], list[Row | DaichoError]]
-) -> Iterator[tuple[int, list[Row | DaichoError]]]:
-    """Prepare chunks one ahead of the one that is being written: while the database works, so do we."""
-    with ThreadPoolExecutor(1, thread_name_prefix="daicho-prepare") as thread:
-        number, chunk = next(chunks, (1, []))
-        ready = prepare(chunk)
-        for following, chunk in chunks:
-            coming = thread.submit(prepare, chunk)
-            yield number, ready
-            number, ready = following, coming.result()
-        yield number, ready
 
 
 def _numbered(
@@ -292,6 +312,14 @@ class Known:
         """Whose a user, an assessment or a lead is, by column and id."""
         self.raw_from: datetime | None = None
 
+    def owns(self, whose: tuple[str | None, ...]) -> bool:
+        """Whether there is such a tenant, and it has the user, assessment and lead that are named."""
+        tenant, *named = whose
+        return tenant in self.tenants and all(
+            one is None or self.owners.get((column, one)) == tenant
+            for (column, _, _), one in zip(REFERENCES, named, strict=True)
+        )
+
 
 _known: "WeakKeyDictionary[Engine, Known]" = WeakKeyDictionary()
 KNOWN_MOST = 100_000
@@ -311,6 +339,11 @@ def _refused(connection: Connection, rows: Sequence[Row], known: Known) -> list[
         if named and (unknown := {one for one in named if (column, one) not in known.owners}):
             found = connection.execute(select(model.id, model.tenant_id).where(model.id.in_(unknown)))
             known.owners |= {(column, key): tenant for key, tenant in found}
+    if (
+        all(map(known.owns, set(map(WHOSE, rows))))
+        and min(map(WHEN, rows), default=known.raw_from) >= known.raw_from
+    ):
+        return [None] * len(rows)
     return [_refusal(row, known) for row in rows]
 
 
@@ -354,7 +387,6 @@ def _stored(connection: Connection, rows: Sequence[Row]) -> dict[tuple[str, str]
     if not rows:
         return {}
     keys = {(row["id"], row["tenant_id"]) for row in rows}
-    found = Session(connection).scalars(
-        select(AIUsageLog).where(tuple_(AIUsageLog.id, AIUsageLog.tenant_id).in_(keys))
-    )
-    return {(log.id, log.tenant_id): log for log in found}
+    table = AIUsageLog.__table__
+    found = connection.execute(select(table).where(tuple_(table.c.id, table.c.tenant_id).in_(keys)))
+    return {(row["id"], row["tenant_id"]): AIUsageLog.of(dict(row)) for row in found.mappings()}
