@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from daicho import Ledger, Page
 from daicho.core.access import KeyScope
 from daicho.core.model import Base
-from daicho.usage.writing import UsageRecord
+from daicho.usage.checking import UsageRecord
 
 IDS = ("tenant", "user", "assessment", "lead", "record", "key", "price")
 TEXTS = ("name", "model", "operation", "source")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from daicho import Invalid, Ledger, NotFound, Unavailable
@@ -271,6 +272,40 @@ def test_many_threads_and_processes_record_at_once(url: str) -> None:
         assert total.api_calls == 200 + 2 * 550
         assert total.total_cost_usd == pytest.approx(130, rel=1e-12)
         assert differing(ledger.usage) == 0
+
+
+def test_an_iterator_is_not_read_twice(postgres_url: str) -> None:
+    with Ledger(postgres_url) as ledger:
+        tenant = ledger.usage.create_tenant("Acme").id
+
+        def lines(*, cut: bool) -> Any:
+            for number in range(30_000):
+                if number == 25_000 and cut:
+                    with psycopg.connect(postgres_url, autocommit=True) as other:
+                        other.execute(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                        )
+                yield {**CALL, "tenant_id": tenant}
+
+        with pytest.raises(Unavailable, match="send it again"):
+            ledger.usage.record_many(lines(cut=True))
+        assert len(ledger.usage.list()) == 0
+        assert ledger.usage.record_many(lines(cut=False)).accepted == 30_000
+
+
+def test_tokens_of_no_known_kind_have_no_price(ledger: Ledger) -> None:
+    tenant = ledger.usage.create_tenant("Acme").id
+    stored = ledger.usage.record(tenant_id=tenant, operation="o", model="gpt-4o", total_tokens=3000)
+    assert stored.cost_usd is None
+    stretch = {"since": stored.created_at - timedelta(days=1), "until": stored.created_at + timedelta(days=1)}
+    ledger.usage.reprice_batch(**stretch)
+    assert ledger.usage.get(stored.id).cost_usd is None
+
+
+def test_a_user_that_cannot_be_has_no_records(face: Faces, tenant: str) -> None:
+    face.usage.record(**CALL, tenant_id=tenant)
+    assert len(face.usage.list(user_id="abc")) == 0
 
 
 # -- enqueue -----------------------------------------------------------------------------------------

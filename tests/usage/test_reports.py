@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from daicho import Invalid, Ledger, NotFound
 from daicho.usage import periods
@@ -303,3 +304,22 @@ def test_a_month_in_tokyo_is_nineteen_buckets() -> None:
     for wrong in ("2026-13", "november", "9999-12", "0001-01"):
         with pytest.raises(Invalid):
             periods.month_in(wrong, ZoneInfo("Asia/Tokyo"))
+
+
+def test_sums_are_made_anew_from_the_records(ledger: Ledger) -> None:
+    tenant = ledger.usage.create_tenant("Acme").id
+    call = {"tenant_id": tenant, "operation": "o", "model": "m", "cost_usd": 0.25, "source": "call:1"}
+    for day in (3, 20, 40):
+        ledger.usage.record(**call, created_at=BEGIN + timedelta(days=day))
+    assert ledger.usage.prune(BEGIN + timedelta(days=15)) == 1
+    stretch = {"since": BEGIN, "until": BEGIN + timedelta(days=60), "by": ["month"]}
+    right = ledger.usage.report(**stretch)
+    with ledger.database.engine.begin() as connection:
+        for table in ("usage_totals", "usage_details"):
+            kept = "bucket >= (SELECT raw_from FROM rollup_state)"
+            connection.execute(text(f"UPDATE {table} SET calls = calls + 5 WHERE {kept}"))
+    assert sum(one.differ for one in ledger.usage.verify()) > 0
+    ledger.usage.rebuild()
+    assert sum(one.differ for one in ledger.usage.verify()) == 0
+    assert ledger.usage.report(**stretch) == right
+    assert ledger.usage.cost_of("call:1").api_calls == 3

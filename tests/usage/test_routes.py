@@ -1,19 +1,34 @@
 """Usage over HTTP, against a real server on both databases."""
 
+import asyncio
+import gzip
 import json
-from collections.abc import Iterator
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from time import monotonic, sleep
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from daicho import Ledger
-from tests.serving import Running
+from daicho.usage import ingest as ingesting
+from tests.serving import TOKEN, Running
 
 API = "/api/v1/usage"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 CALL: dict[str, Any] = {"operation": "generate_assessment", "model": "own-model", "input_tokens": 10}
+NOTHING = {"accepted": 0, "duplicate": 0, "rejected_count": 0, "rejected": []}
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = monotonic() + 20
+    while not holds():
+        assert monotonic() < deadline
+        sleep(0.02)
 
 
 @pytest.fixture
@@ -45,6 +60,8 @@ def test_one_record_is_answered_as_it_is_stored(server: Running, tenant: str) ->
         ]
         cost = client.get(f"{API}/cost", params={"source": "call:1"}).json()
         assert (cost["api_calls"], cost["total_cost_usd"]) == (1, 0.25)
+        wrong = client.get(f"{API}/cost", params={"source": "foo"})
+        assert (wrong.status_code, "a kind and a name" in wrong.json()["detail"]) == (422, True)
         assert client.delete(f"{API}/{record['id']}").status_code == 204
         assert client.get(f"{API}/{record['id']}").status_code == 404
         assert all(one["differ"] == 0 for one in client.get(f"{API}/verify").json())
@@ -74,7 +91,7 @@ def test_an_array_is_recorded_but_for_its_bad_items(ingest: httpx.Client) -> Non
     assert [one["line"] for one in body["rejected"]] == [2, 3, 6]
     assert "input_tokens" in body["rejected"][0]["reason"]
     assert "operation" in body["rejected"][2]["reason"]
-    assert ingest.post(API, json=[]).json() == {"accepted": 0, "duplicate": 0, "rejected": []}
+    assert ingest.post(API, json=[]).json() == NOTHING
 
 
 def test_lines_are_recorded_as_they_stream_in(ingest: httpx.Client, server: Running) -> None:
@@ -113,11 +130,162 @@ def test_a_stream_of_lines_may_be_longer_than_any_other_request(ingest: httpx.Cl
 def test_lines_with_ids_may_be_sent_again(ingest: httpx.Client) -> None:
     body = "\n".join(json.dumps({**CALL, "id": str(uuid4())}) for _ in range(50))
     assert ingest.post(API, content=body, headers=NDJSON).json()["accepted"] == 50
-    assert ingest.post(API, content=body, headers=NDJSON).json() == {
-        "accepted": 0,
-        "duplicate": 50,
-        "rejected": [],
-    }
+    assert ingest.post(API, content=body, headers=NDJSON).json() == {**NOTHING, "duplicate": 50}
+
+
+def test_bad_lines_are_told_to_a_thousand_and_counted_to_the_last(ingest: httpx.Client) -> None:
+    lines = b"bad\n" * 6_000 + json.dumps(CALL).encode()
+    for body in (
+        ingest.post(API, content=lines, headers=NDJSON).json(),
+        ingest.post(API, json=[*["bad"] * 6_000, CALL]).json(),
+    ):
+        assert (body["accepted"], body["rejected_count"]) == (1, 6_000)
+        assert [one["line"] for one in body["rejected"]] == list(range(1, 1_001))
+
+
+def test_a_line_too_long_or_too_deep_is_rejected_and_those_after_it_are_taken(ingest: httpx.Client) -> None:
+    good = json.dumps(CALL).encode() + b"\n"
+
+    def lines() -> Iterator[bytes]:
+        yield b"\xef\xbb"
+        yield b"\xbf" + good
+        yield b'{"operation": "'
+        for _ in range(200):
+            yield b"x" * 10_000
+        yield b'"}\n' + good
+        yield b"[" * 60_000 + b"\n" + good
+        yield b"y" * 70_000
+
+    answer = ingest.post(API, content=lines(), headers=NDJSON)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 3), answer.text
+    told = answer.json()["rejected"]
+    assert [one["line"] for one in told] == [2, 4, 6]
+    assert told[0]["reason"] == told[2]["reason"] == "is longer than 65,536 bytes"
+    assert "recursion" in told[1]["reason"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 1 << 20])
+def test_lines_are_the_same_however_they_are_cut(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingesting, "LINE_BYTES", 10)
+    monkeypatch.setattr(ingesting, "LOT_BYTES", 14)
+    text = b"\xef\xbb\xbfone\r\n\n" + b"x" * 11 + b"\n" + b"y" * 10 + b"\n  \n\xef\xbb\xbfsix\n" + b"z" * 99
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(text), size):
+            yield text[at : at + size]
+
+    async def lots() -> list[list[tuple[int, bytes | None]]]:
+        return [lot async for lot in ingesting._together(pieces())]
+
+    wanted = [(1, b"one\r"), (3, None), (4, b"y" * 10), (6, b"\xef\xbb\xbfsix"), (7, None)]
+    some = asyncio.run(lots())
+    assert [line for lot in some for line in lot] == wanted
+    assert [len(lot) for lot in some] == [3, 2]
+
+
+def test_a_key_that_is_revoked_during_an_upload_ends_it(server: Running, url: str, tenant: str) -> None:
+    with Ledger(url) as ledger:
+        key = ledger.usage.create_key(tenant, "ingest")
+        line = json.dumps(CALL).encode() + b"\n"
+
+        def lines() -> Iterator[bytes]:
+            yield line * 5_000
+            wait_until(lambda: len(ledger.usage.list()) == 50)
+            ledger.usage.revoke_key(key.stored.id)
+            yield line * 15_000
+
+        with server.client(key.key) as client:
+            answer = client.post(API, content=lines(), headers=NDJSON)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "what lines 1 to 5,000 say is recorded" in answer.json()["detail"]
+        assert [one.differ for one in ledger.usage.verify()] == [0, 0, 0]
+        with server.client() as operator:
+            first = operator.get(API, params={"limit": 1000}).json()
+            pages = 1
+            while first["next"]:
+                first = operator.get(API, params={"limit": 1000, "cursor": first["next"]}).json()
+                pages += 1
+        assert pages == 5
+
+
+def test_a_client_that_hangs_up_leaves_one_line_in_the_log(
+    one_server: Running, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = urlsplit(one_server.base)
+    with Ledger(sqlite_url) as ledger, caplog.at_level(logging.INFO):
+        tenant = ledger.usage.create_tenant("Acme").id
+        body = json.dumps({**CALL, "tenant_id": tenant}).encode() + b"\n"
+        for sent, told in (
+            (1, "nothing of it is recorded"),
+            (5_001, "what lines 1 to 5,000 say is recorded"),
+        ):
+            caplog.clear()
+            with socket.create_connection((str(at.hostname), int(at.port or 0))) as client:
+                client.sendall(
+                    f"POST {API} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+                    "Content-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\n".encode()
+                )
+                client.sendall(body * sent)
+                wait_until(lambda sent=sent: sent == 1 or len(ledger.usage.list()) == 50)
+            wait_until(lambda: any("hung up" in one.getMessage() for one in caplog.records))
+            (said,) = (one for one in caplog.records if "hung up" in one.getMessage())
+            assert told in said.getMessage()
+            assert not [one for one in caplog.records if one.exc_info or one.levelno > logging.INFO]
+
+
+def test_a_body_that_is_packed_is_not_read(ingest: httpx.Client) -> None:
+    packed = gzip.compress(json.dumps(CALL).encode())
+    for kind in ({}, NDJSON):
+        answer = ingest.post(API, content=packed, headers={**kind, "Content-Encoding": "gzip"})
+        assert (answer.status_code, answer.headers["content-type"]) == (415, "application/problem+json")
+        assert "without Content-Encoding" in answer.json()["detail"]
+    plain = ingest.post(API, content=json.dumps(CALL), headers={"Content-Encoding": "identity"})
+    assert plain.status_code == 201
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("input_tokens", True, "input_tokens: must be a JSON number"),
+    ("input_tokens", "1_000", "input_tokens: must be a JSON number"),
+    ("input_tokens", 1.5, "input_tokens: Input should be a valid integer"),
+    ("duration_ms", "5", "duration_ms: must be a JSON number"),
+    ("cost_usd", True, "cost_usd"),
+    ("cost_usd", "0.5", "cost_usd"),
+    ("created_at", 20261121, "created_at: must be a text in ISO 8601"),
+    ("created_at", "20261121", "created_at: must be a text in ISO 8601"),
+    ("created_at", "2026-11-21", "created_at: must be a text in ISO 8601"),
+    ("created_at", "2026-11-21T00:00:00", "created_at: has no time zone"),
+    ("created_at", "1971-12-31T23:59:59Z", "created_at: lies outside the years 1972 to 9998"),
+    ("created_at", "9999-01-01T00:00:00Z", "created_at: lies outside the years 1972 to 9998"),
+    ("created_at", "0001-01-01T00:00:00+09:00", "created_at: lies outside the years 1972 to 9998"),
+    ("operation", " ", "operation: is blank"),
+    ("model", "", "model: is blank"),
+    ("model", 5, "model"),
+]
+
+
+def test_a_value_of_another_type_is_refused_however_it_is_sent(ingest: httpx.Client) -> None:
+    records = [{**CALL, name: value} for name, value, _ in WRONG]
+    ones = [ingest.post(API, json=one) for one in records]
+    assert {one.status_code for one in ones} == {422}
+    array = ingest.post(API, json=records).json()
+    lines = ingest.post(API, content="\n".join(map(json.dumps, records)), headers=NDJSON).json()
+    assert array["accepted"] == lines["accepted"] == 0
+    for (_, _, reason), one, of_array, of_lines in zip(
+        WRONG, ones, array["rejected"], lines["rejected"], strict=True
+    ):
+        for said in (one.json()["detail"], of_array["reason"], of_lines["reason"]):
+            assert said.startswith(reason)
+
+
+def test_a_value_spelled_in_any_way_that_json_has_is_taken(ingest: httpx.Client) -> None:
+    for name, value in (
+        ("input_tokens", 1000.0),
+        ("cost_usd", 1),
+        ("created_at", "1972-01-01T00:00:00Z"),
+        ("created_at", "2026-11-20 23:59:59.123456789+09:00"),
+    ):
+        assert ingest.post(API, json={**CALL, name: value}).status_code == 201, name
 
 
 @pytest.mark.parametrize(
@@ -129,7 +297,7 @@ def test_lines_with_ids_may_be_sent_again(ingest: httpx.Client) -> None:
         (b'{"operation": "o"}', {}, "model"),
         (b'{"operation": "o", "model": "m", "tokens": 3}', {}, "tokens"),
         (b'{"operation": "o", "model": "m", "created_at": "2026-11-21T08:00:00"}', {}, "no time zone"),
-        (b'{"operation": "' + b"x" * 70_000, NDJSON, "line 1 is longer than"),
+        (b"[" * 100_000, {}, "the body is nested too deeply"),
         (b"\xff\xfe", {}, "the body is no JSON"),
     ],
     ids=range(8),

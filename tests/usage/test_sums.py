@@ -1,7 +1,9 @@
 """The sums that the database keeps: right for whoever writes, at any moment, to the last token."""
 
 import random
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -134,11 +136,45 @@ def test_a_cost_that_no_call_has_is_refused_by_the_database_itself(
     assert differing(ledger) == {}
 
 
-def test_an_instant_of_another_form_is_refused_on_sqlite(sqlite_url: str) -> None:
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2026-11-21T08:18:22Z",
+        "2026-11-21T08:18:22.123456",
+        "2026-11-21 08:18:22.12345Z",
+        "x" * 26,
+        "2026-02-30 08:18:22.123456",
+        "2026-13-01 08:18:22.123456",
+    ],
+)
+def test_an_instant_of_another_form_is_refused_on_sqlite(sqlite_url: str, at: str) -> None:
     with Ledger(sqlite_url) as ledger:
         (row,) = rows(ledger, [ledger.usage.create_tenant("Acme").id], 1)
-        with pytest.raises(Exception, match="ck_ai_usage_logs_created_at"), connected(ledger) as connection:
-            connection.execute(text(INSERT), {**row, "at": "2026-11-21T08:18:22Z"})
+        with (
+            pytest.raises(Exception, match=r"ck_ai_usage_logs_created_at\b"),
+            connected(ledger) as connection,
+        ):
+            connection.execute(text(INSERT), {**row, "at": at})
+
+
+@pytest.mark.parametrize("year", [1, 1971, 9999])
+def test_a_year_for_which_no_report_can_be_made_is_refused(
+    ledger: Ledger, tenants: list[str], year: int
+) -> None:
+    (row,) = rows(ledger, tenants, 1)
+    at = datetime(year, 6, 1, tzinfo=UTC)
+    shown = f"{year:04}-06-01 00:00:00.000000" if ledger.database.in_threads else at
+    with pytest.raises(Exception, match="created_at_1972_to_9998"), connected(ledger) as connection:
+        connection.execute(text(INSERT), {**row, "at": shown})
+    assert differing(ledger) == {}
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "12000-01-01", "0044-03-15 BC"])
+def test_what_postgresql_alone_takes_for_an_instant_is_refused(postgres_url: str, at: str) -> None:
+    with Ledger(postgres_url) as ledger:
+        (row,) = rows(ledger, [ledger.usage.create_tenant("Acme").id], 1)
+        with pytest.raises(Exception, match="created_at_1972_to_9998"), connected(ledger) as connection:
+            connection.execute(text(INSERT), {**row, "at": at})
 
 
 def test_what_a_deleted_user_used_is_nobodys(ledger: Ledger, tenants: list[str]) -> None:
@@ -160,6 +196,132 @@ def test_what_a_deleted_user_used_is_nobodys(ledger: Ledger, tenants: list[str])
         calls = connection.execute(text("SELECT sum(calls) FROM usage_details WHERE grain = 'day'")).scalar()
     assert ([str(one) for one in users], int(calls)) == ([NOBODY], 2)
     assert differing(ledger) == {}
+
+
+@pytest.mark.parametrize("table", ["users", "tenants"])
+def test_who_goes_and_comes_again_in_one_transaction_begins_at_nothing(
+    ledger: Ledger, tenants: list[str], table: str
+) -> None:
+    user = ledger.usage.create_user(tenants[0], "花子").id
+    made = [dict(row, user=user) for row in rows(ledger, tenants[:1], 6)]
+    with connected(ledger) as connection:
+        connection.execute(text(INSERT), made[:3])
+    with connected(ledger) as connection:
+        connection.execute(
+            text(f"DELETE FROM {table} WHERE id = :id"), {"id": {"users": user}.get(table, tenants[0])}
+        )
+        if table == "tenants":
+            connection.execute(text("INSERT INTO tenants (id) VALUES (:id)"), {"id": tenants[0]})
+        connection.execute(
+            text("INSERT INTO users (id, tenant_id) VALUES (:id, :tenant)"),
+            {"id": user, "tenant": tenants[0]},
+        )
+        connection.execute(text(INSERT), made[3:])
+    assert differing(ledger) == {}
+    with connected(ledger) as connection:
+        users = text(
+            "SELECT user_id, sum(calls) FROM usage_details WHERE grain = 'day' GROUP BY 1 ORDER BY 1"
+        )
+        found = {str(one): int(calls) for one, calls in connection.execute(users)}
+    assert found == ({user: 3, NOBODY: 3} if table == "users" else {user: 3})
+
+
+@pytest.mark.parametrize("table", ["users", "tenants"])
+def test_sums_are_right_where_sqlites_references_rest(sqlite_url: str, tmp_path: Any, table: str) -> None:
+    with Ledger(sqlite_url) as ledger:
+        tenant = ledger.usage.create_tenant("Acme").id
+        user = ledger.usage.create_user(tenant, "花子").id
+        ledger.usage.record(tenant_id=tenant, user_id=user, operation="o", model="m", source="call:1")
+        with sqlite3.connect(tmp_path / "ledger.db") as shell:
+            assert shell.execute("PRAGMA foreign_keys").fetchone() == (0,)
+            shell.execute(f"DELETE FROM {table}")
+        shell.close()
+        assert differing(ledger) == {}
+        logs = ledger.usage.list()
+        assert [log.user_id for log in logs] == ([None] if table == "users" else [])
+
+
+def test_a_user_of_a_tenant_that_goes_may_have_calls_at_another(ledger: Ledger, tenants: list[str]) -> None:
+    user = ledger.usage.create_user(tenants[0], "花子").id
+    made = [dict(row, user=user) for row in rows(ledger, tenants[:2], 30)]
+    with connected(ledger) as connection:
+        connection.execute(text(INSERT), made)
+    with connected(ledger) as connection:
+        connection.execute(text("DELETE FROM tenants WHERE id = :id"), {"id": tenants[0]})
+    assert differing(ledger) == {}
+
+
+def test_many_rows_are_changed_and_deleted_on_postgresql_as_fast_as_few(postgres_url: str) -> None:
+    # In a session that has changed a single row before: plans are kept.
+    with Ledger(postgres_url) as ledger:
+        tenant = ledger.usage.create_tenant("Acme").id
+        insert = (
+            "INSERT INTO ai_usage_logs (id, tenant_id, operation, model, input_tokens, output_tokens,"
+            " total_tokens, created_at) SELECT gen_random_uuid(), '{}', 'o', 'm' || i % 3, i, 2, 3,"
+            " now() - i * interval '5 minutes' FROM generate_series(1, {}) i"
+        )
+        for statement in (
+            "UPDATE ai_usage_logs SET provider = 'x'",
+            "UPDATE ai_usage_logs SET input_tokens = input_tokens + 1",
+            "DELETE FROM ai_usage_logs",
+        ):
+            with connected(ledger) as connection:
+                connection.execute(text("DELETE FROM ai_usage_logs"))
+                connection.execute(text(insert.format(tenant, 1)))
+                connection.execute(text(statement))
+                connection.execute(text(insert.format(tenant, 16_000)))
+                before = time.perf_counter()
+                connection.execute(text(statement))
+                assert time.perf_counter() - before < 4, statement
+            assert differing(ledger) == {}
+
+
+def test_what_is_written_while_many_are_written_is_summed_once(ledger: Ledger, tenants: list[str]) -> None:
+    user = ledger.usage.create_user(tenants[0], "花子").id
+    call = {"tenant_id": tenants[0], "operation": "o", "model": "gpt-4o", "user_id": user}
+    for _ in range(3):
+        ledger.usage.record(**call, input_tokens=5)
+    with ledger.begin() as tx:
+
+        def records() -> Iterator[dict[str, object]]:
+            for n in range(30):
+                tx.usage.record(**call, input_tokens=10)
+                if n == 10:
+                    tx.usage.record_many([call, call])
+                yield dict(call, user_id=None, created_at=AT + timedelta(minutes=n))
+            tx.usage.delete_user(user)
+            tx.usage.set_price(model="gpt-4o", input_price=3, output_price=1, starts_at=AT - timedelta(900))
+            tx.usage.reprice_batch(since=AT - timedelta(400), until=AT + timedelta(4000))
+            tx.usage.delete_tenant(tenants[1])
+            yield dict(call, user_id=None)
+
+        tx.usage.record_many(records())
+    assert differing(ledger) == {}
+    assert len(ledger.usage.list(limit=1000)) == 3 + 30 + 2 + 30 + 1
+    with connected(ledger) as connection:
+        assert connection.execute(text("SELECT in_bulk FROM rollup_state")).scalar() == 0
+    ledger.usage.record(**{**call, "user_id": None})
+    assert differing(ledger) == {}
+
+
+def test_a_row_that_sqlite_replaces_is_found_by_verify(sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as ledger:
+        (row,) = rows(ledger, [ledger.usage.create_tenant("Acme").id], 1)
+        for statement in (
+            INSERT,
+            INSERT + " ON CONFLICT DO NOTHING",
+            INSERT + " ON CONFLICT DO UPDATE SET cost_usd = 7",
+            INSERT.replace("INSERT", "INSERT OR IGNORE"),
+        ):
+            with connected(ledger) as connection:
+                connection.execute(text(statement), row)
+            assert differing(ledger) == {}, statement
+        with pytest.raises(Exception, match="UNIQUE"), connected(ledger) as connection:
+            connection.execute(text(INSERT), row)
+        assert differing(ledger) == {}
+        with connected(ledger) as connection:
+            connection.execute(text(INSERT.replace("INSERT", "REPLACE")), row)
+        assert "usage_totals" in differing(ledger)
 
 
 # -- pruning -----------------------------------------------------------------------------------------
@@ -187,6 +349,25 @@ def test_dropped_records_leave_their_sums_and_cannot_come_again(ledger: Ledger, 
         connection.execute(text(INSERT), {**row, "at": moment(ledger, old)})
     assert ledger.usage.report(**stretch, by=["tenant", "model", "day"]) == before
     assert differing(ledger) == {}
+
+
+def test_truncate_takes_no_sums_of_which_the_rows_are_gone(postgres_url: str) -> None:
+    with Ledger(postgres_url) as ledger:
+        tenant = ledger.usage.create_tenant("Acme").id
+        call = {"tenant_id": tenant, "operation": "o", "model": "m", "source": "call:1"}
+        ledger.usage.record(**call)
+        with connected(ledger) as connection:
+            connection.execute(text("TRUNCATE ai_usage_logs"))
+        assert ledger.usage.cost_of("call:1").api_calls == 0
+        for at in (datetime(2026, 1, 15, tzinfo=UTC), AT):
+            ledger.usage.record(**call, created_at=at)
+        ledger.usage.prune(datetime(2026, 2, 1, tzinfo=UTC))
+        with pytest.raises(Exception, match="use DELETE"), connected(ledger) as connection:
+            connection.execute(text("TRUNCATE ai_usage_logs"))
+        with connected(ledger) as connection:
+            connection.execute(text("DELETE FROM ai_usage_logs"))
+        assert ledger.usage.cost_of("call:1").api_calls == 1
+        assert differing(ledger) == {}
 
 
 def test_pruning_goes_on_where_it_broke_off_and_never_back(ledger: Ledger, tenants: list[str]) -> None:

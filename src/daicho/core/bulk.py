@@ -91,8 +91,10 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
         return []
     target = Base.metadata.tables[model.__tablename__]
     names = tuple(rows[0])
+    key = [str(column.key) for column in inspect(model).primary_key]
     values_of = _values_of([(name, target.c[name].type) for name in names], connection.dialect)
-    values = [values_of(row) for row in rows]
+    # In the order of their keys: two that write the same ones wait for each other, not in a circle.
+    values = [values_of(row) for row in sorted(rows, key=itemgetter(*key))]
     if connection.dialect.name == "postgresql":
         statement = _insert_arrays(model, names, connection.dialect)
         arrays = tuple(list(column) for column in zip(*values, strict=True))
@@ -107,7 +109,6 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
             cursor.execute(statement, [value for row in some for value in row])
             unseen.update(cursor.fetchall())
             cursor.close()
-    key = [str(column.key) for column in inspect(model).primary_key]
     answers = []
     for row in rows:
         name = tuple(str(row[column]) for column in key)

@@ -12,10 +12,9 @@ A store method is written once, against a sync ``Session``. ``@operation`` (it w
     await ledger.calls.complete("call-123")      # AsyncLedger  -> Awaitable[Call]
 """
 
-import asyncio
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from sqlalchemy import Connection, Delete, Select, Update
@@ -24,7 +23,7 @@ from sqlalchemy.orm import Session
 from daicho.core.buffer import Receipt
 from daicho.core.dialect import keep_to
 from daicho.core.engine import Database
-from daicho.core.errors import DaichoError, Invalid, NotFound
+from daicho.core.errors import DaichoError, Invalid, NotFound, Unavailable
 from daicho.core.language import Text
 from daicho.core.types import uuid_text
 from daicho.core.writer import BatchWrite
@@ -123,12 +122,40 @@ class Operation(TwoFaced[S, P, R]):
         self._idempotent = idempotent
 
     def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        given = [_once(argument) for argument in args]
+        named = {name: _once(argument) for name, argument in kwargs.items()}
         return store.runner.call(
             store.room,
-            lambda session: self.body(cast("S", store), session, *args, **kwargs),
+            lambda session: cast("Callable[..., R]", self.body)(store, session, *given, **named),
             writes=self._writes,
             idempotent=self._idempotent,
         )
+
+
+class OneTime(Iterator[Any]):
+    """What can be read once: a transaction that would have to read it again is not repeated."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self._source = source
+        self._begun = False
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._begun:
+            raise Unavailable(
+                "the database went away while an iterator was being read, which cannot begin again;"
+                " nothing of it was written: send it again",
+                "読み取りの途中でデータベースが応答しなくなりました。イテレーターは最初から読み直せないため、"
+                "何も書き込まれていません。もう一度送ってください",
+            )
+        self._begun = True
+        return self._source
+
+    def __next__(self) -> Any:
+        return next(self._source)
+
+
+def _once(argument: Any) -> Any:
+    return OneTime(argument) if isinstance(argument, Iterator) else argument
 
 
 class Grouped(TwoFaced[S, P, R]):
@@ -256,7 +283,7 @@ class AsyncRunner:
 
     async def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
         await self._database.ensure_ready_async()
-        return await asyncio.to_thread(self._database.buffer.put, room, write, item(), self._tenant)
+        return await self._database.buffer.put_async(room, write, item(), self._tenant)
 
 
 class HeldRunner:

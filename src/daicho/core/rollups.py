@@ -10,6 +10,9 @@ Money is two of them: millionths of a dollar, and the rest in units of 10⁻¹�
 
 ``STATE`` says from when on the rows are complete. Older ones may be dropped (their sums stay), and a
 new row may not be older: that it was not there before could no longer be known.
+
+One statement on SQLite goes past the triggers: a REPLACE of a row that is there (docs/decisions/012).
+``compared`` finds the difference, ``rebuild`` mends it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,9 +27,14 @@ from sqlalchemy import Connection
 RESTS = 1_000_000_000_000
 """How many units of the rest make a millionth."""
 STATE = "rollup_state"
-"""The table of one row: ``raw_from``, and whether a bulk write of this transaction sums by itself."""
+"""The table of one row: ``raw_from``, and ``in_bulk``: from which rowid on a bulk write of this transaction
+sums the rows by itself; 0: none."""
 TOO_OLD = "older than the rows that are kept"
 """What the triggers say of a row from before ``raw_from``."""
+PRUNED = "raw_from > '0001-01-02'"
+"""The condition that older rows have been dropped."""
+NO_TRUNCATE = "of the rows that were dropped only sums are left, and TRUNCATE would take them; use DELETE"
+"""What the trigger says of a TRUNCATE then."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,15 @@ class Spelling:
             f"{begin} UPDATE {rollup.table} SET {self.combined(rollup, 'gone', '-')} FROM gone WHERE {same}",
             f"{begin} DELETE FROM {rollup.table} WHERE calls = 0"
             f" AND EXISTS (SELECT 1 FROM gone WHERE {same})",
+        ]
+
+    def anew(self, rollup: Rollup, rows: str, whole: str) -> list[str]:
+        """The statements that sum rows anew into those of a roll-up's buckets that satisfy ``whole``."""
+        names = ", ".join([*rollup.key, *self.of.sums])
+        return [
+            f"DELETE FROM {rollup.table} WHERE {whole}",
+            f"{self._part(rollup, rows)}, due AS ({self._grains(rollup)})"
+            f" INSERT INTO {rollup.table} ({names}) SELECT {names} FROM due WHERE {whole}",
         ]
 
     def differences(self, rollup: Rollup, rows: str, whole: str) -> str:
@@ -241,23 +258,32 @@ class Postgres(Spelling):
             f"IF EXISTS (SELECT 1 FROM new_rows WHERE {instant} < (SELECT raw_from FROM {STATE}))"
             f" THEN RAISE check_violation USING MESSAGE = '{self.of.table}: {TOO_OLD}'; END IF"
         )
-        same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM o.{name}" for name in ("id", *self.of.watched))
-        untouched = f"(SELECT 1 FROM new_rows n JOIN old_rows o ON {same})"
-        alike = f"(SELECT count(*) FROM {untouched} AS u) = (SELECT count(*) FROM new_rows)"
-        nothing = f"IF {alike} THEN RETURN NULL; END IF"
+        # No join: a plan made for a single row is kept for the session, and quadratic for many.
+        watched = ", ".join(("id", *self.of.watched))
+        changed = f"SELECT {watched} FROM new_rows EXCEPT SELECT {watched} FROM old_rows"
+        nothing = f"IF NOT EXISTS ({changed}) THEN RETURN NULL; END IF"
+        lost = (
+            f"IF EXISTS (SELECT 1 FROM {STATE} WHERE {PRUNED}) THEN RAISE object_not_in_prerequisite_state"
+            f" USING MESSAGE = '{self.of.table}: {NO_TRUNCATE}'; END IF"
+        )
         added = [self.add(rollup, "new_rows") for rollup in rollups]
         return {
             "insert": ("REFERENCING NEW TABLE AS new_rows", [refusal, *added]),
             "delete": (
                 "REFERENCING OLD TABLE AS old_rows",
-                [one for rollup in rollups for one in self.subtract(rollup, kept)],
+                self._subtract_planned(kept),
             ),
             "update": (
                 "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
-                [nothing] + [one for rollup in rollups for one in self.subtract(rollup, "old_rows")] + added,
+                [nothing, *self._subtract_planned("old_rows"), *added],
             ),
-            "truncate": ("", [f"TRUNCATE {', '.join(rollup.table for rollup in rollups)}"]),
+            "truncate": ("", [lost, f"TRUNCATE {', '.join(rollup.table for rollup in rollups)}"]),
         }
+
+    def _subtract_planned(self, rows: str) -> list[str]:
+        """The statements that take rows out of every roll-up, planned each time for as many as they are."""
+        parts = (one for rollup in self.of.rollups for one in self.subtract(rollup, rows))
+        return [f"EXECUTE $planned$ {one} $planned$" for one in parts]
 
 
 class Sqlite(Spelling):
@@ -284,8 +310,9 @@ class Sqlite(Spelling):
 
     def create(self) -> list[str]:
         table, watched = self.of.table, ", ".join(self.of.watched)
-        live = f"(SELECT in_bulk FROM {STATE}) = 0"
-        kept = f"{live} AND old.{self.of.instant} >= (SELECT raw_from FROM {STATE})"
+        live = f"coalesce({{}}.rowid < (SELECT nullif(in_bulk, 0) FROM {STATE}), 1)"
+        new_live, old_live = live.format("new"), live.format("old")
+        kept = f"{old_live} AND old.{self.of.instant} >= (SELECT raw_from FROM {STATE})"
         refusal = f"SELECT RAISE(ABORT, '{table}: {TOO_OLD}')"
         statements = [
             f"CREATE TRIGGER {table}_sums_refuse BEFORE INSERT ON {table}"
@@ -300,13 +327,13 @@ class Sqlite(Spelling):
             new, old = counted.format(r="new"), counted.format(r="old")
             statements += [
                 f"CREATE TRIGGER {name.format('insert')} AFTER INSERT ON {table}"
-                f" WHEN {live}{new} BEGIN {added} END",
+                f" WHEN {new_live}{new} BEGIN {added} END",
                 f"CREATE TRIGGER {name.format('delete')} AFTER DELETE ON {table}"
                 f" WHEN {kept}{old} BEGIN {gone} END",
                 f"CREATE TRIGGER {name.format('update_old')} AFTER UPDATE OF {watched} ON {table}"
-                f" WHEN {live}{old} BEGIN {gone} END",
+                f" WHEN {old_live}{old} BEGIN {gone} END",
                 f"CREATE TRIGGER {name.format('update_new')} AFTER UPDATE OF {watched} ON {table}"
-                f" WHEN {live}{new} BEGIN {added} END",
+                f" WHEN {new_live}{new} BEGIN {added} END",
             ]
         return statements
 
@@ -351,16 +378,26 @@ def spelled(dialect: str, of: Summed) -> Spelling:
 
 @contextmanager
 def adding(connection: Connection, of: Summed) -> Iterator[None]:
-    """Insert rows within a savepoint: on SQLite they are summed at the end, as a set."""
+    """Insert rows within a savepoint: on SQLite they are summed at the end, as a set.
+
+    Rows that were there before are summed by the triggers meanwhile. What adds rows within it leaves the
+    summing to this one.
+    """
     if connection.dialect.name == "postgresql":
         with connection.begin_nested():
             yield
         return
-    with _resting(connection) as cursor:
-        (before,) = cursor.execute(f"SELECT coalesce(max(rowid), 0) FROM {of.table}").fetchone()
+    with _savepoint(connection) as cursor:
+        here = f"SELECT in_bulk, (SELECT coalesce(max(rowid), 0) + 1 FROM {of.table}) FROM {STATE}"
+        outer, first = cursor.execute(here).fetchone()
+        if outer:
+            yield
+            return
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = ?", (first,))
         yield
-        for statement in _added(connection.dialect.name, of, f"(SELECT * FROM {of.table} WHERE rowid > ?)"):
-            cursor.execute(statement, (before,))
+        for statement in _added(connection.dialect.name, of, f"(SELECT * FROM {of.table} WHERE rowid >= ?)"):
+            cursor.execute(statement, (first,))
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = 0")
 
 
 @contextmanager
@@ -369,15 +406,20 @@ def changing(connection: Connection, of: Summed, chosen: str) -> Iterator[None]:
     if connection.dialect.name == "postgresql":
         yield
         return
-    rows = f"(SELECT * FROM {of.table} WHERE {chosen})"
     statements = spelled(connection.dialect.name, of)
-    with _resting(connection) as cursor:
+    with _savepoint(connection) as cursor:
+        (outer,) = cursor.execute(f"SELECT in_bulk FROM {STATE}").fetchone()
+        # What an outer one adds is not in the sums yet: it comes into them once, as it is at the end.
+        mine = f"({chosen}) AND rowid < {outer}" if outer else chosen
+        rows = f"(SELECT * FROM {of.table} WHERE {mine})"
         for rollup in of.rollups:
             for statement in statements.subtract(rollup, rows):
                 cursor.execute(statement)
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = 1")
         yield
         for rollup in of.rollups:
             cursor.execute(statements.add(rollup, rows))
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = ?", (outer,))
 
 
 @lru_cache(maxsize=8)
@@ -388,17 +430,15 @@ def _added(dialect: str, of: Summed, rows: str) -> list[str]:
 
 
 @contextmanager
-def _resting(connection: Connection) -> Iterator[Any]:
-    """A savepoint within which SQLite's row triggers rest. Of what fails within it nothing stays.
+def _savepoint(connection: Connection) -> Iterator[Any]:
+    """A savepoint on SQLite. Of what fails within it nothing stays.
 
     Gives the driver's own cursor: small batches come often, and it costs a quarter.
     """
     cursor = connection.connection.cursor()
     cursor.execute("SAVEPOINT sums")
     try:
-        cursor.execute(f"UPDATE {STATE} SET in_bulk = 1")
         yield cursor
-        cursor.execute(f"UPDATE {STATE} SET in_bulk = 0")
     except BaseException:
         cursor.execute("ROLLBACK TO sums")
         raise
@@ -415,13 +455,30 @@ def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator
     """
     statements = spelled(connection.dialect.name, of)
     run = connection.exec_driver_sql
+    for rollup, rows, whole in _comparable(connection, of, tenant):
+        buckets = run(f"SELECT count(*) FROM {rollup.table} WHERE {whole}").scalar_one()
+        yield rollup.table, int(buckets), int(run(statements.differences(rollup, rows, whole)).scalar_one())
+
+
+def rebuild(connection: Connection, of: Summed) -> None:
+    """Sum the rows anew, for what was written past the triggers. Sums of rows kept no more stay."""
+    statements = spelled(connection.dialect.name, of)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {of.table} IN SHARE ROW EXCLUSIVE MODE")
+    for rollup, rows, whole in _comparable(connection, of, None):
+        for statement in statements.anew(rollup, rows, whole):
+            connection.exec_driver_sql(statement)
+
+
+def _comparable(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[Rollup, str, str]]:
+    """Of each roll-up, the rows and the condition of the buckets that rows and sums must agree on."""
     whose = f" AND tenant_id = '{UUID(tenant)}'" if tenant else ""
     kept = f"(SELECT raw_from FROM {STATE})"
     rows = f"(SELECT * FROM {of.table} WHERE {of.instant} >= {kept}{whose})"
-    pruned = run(f"SELECT count(*) FROM {STATE} WHERE raw_from > '0001-01-02'").scalar_one() > 0
+    dropped = f"SELECT count(*) FROM {STATE} WHERE {PRUNED}"
+    pruned = connection.exec_driver_sql(dropped).scalar_one() > 0
     for rollup in of.rollups:
-        if pruned and not rollup.grains:
-            continue
-        whole = f"bucket >= {kept}{whose}" if rollup.grains else f"true{whose}"
-        buckets = run(f"SELECT count(*) FROM {rollup.table} WHERE {whole}").scalar_one()
-        yield rollup.table, int(buckets), int(run(statements.differences(rollup, rows, whole)).scalar_one())
+        if rollup.grains:
+            yield rollup, rows, f"bucket >= {kept}{whose}"
+        elif not pruned:
+            yield rollup, rows, f"true{whose}"

@@ -15,6 +15,7 @@ from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.types import TypeEngine
 
 from daicho.core.errors import Outdated
+from daicho.core.types import uuid_text
 
 SHOWN = 3
 """Things that a message names."""
@@ -81,6 +82,98 @@ def check_references(table: str) -> None:
         )
 
 
+def check_free(tables: Iterable[str]) -> None:
+    """Raise Outdated where another system's tables have the names of ours."""
+    if taken := sorted(set(tables) & set(sa.inspect(op.get_bind()).get_table_names())):
+        shown = ", ".join(taken)
+        raise Outdated(
+            f"there is a table {shown} already, which Daicho makes; rename it, "
+            "then run again: daicho db upgrade",
+            f"Daicho が作る表 {shown} が既にあります。その表の名前を変えてから、"
+            "もう一度実行してください: daicho db upgrade",
+        )
+
+
+def check_not_referenced(table: str) -> None:
+    """Raise Outdated where other tables reference one whose key will change."""
+    inspector = sa.inspect(op.get_bind())
+    names = inspector.get_table_names()
+    found = [
+        name
+        for name in names
+        if any(one["referred_table"].lower() == table for one in inspector.get_foreign_keys(name))
+    ]
+    if found:
+        shown = ", ".join(found)
+        raise Outdated(
+            f"the key of {table} changes, but {shown} references it; drop this reference, "
+            "then run again: daicho db upgrade",
+            f"表 {table} のキーが変わりますが、{shown} がそれを参照しています。この外部キーを削除してから、"
+            "もう一度実行してください: daicho db upgrade",
+        )
+
+
+def check_types(table: str, names: Iterable[str], kind: type[TypeEngine[Any]]) -> None:
+    """Raise Outdated for columns of a PostgreSQL table that are of another type."""
+    former = columns_of(table)
+    if wrong := [name for name in names if not isinstance(former[name]["type"], kind)]:
+        shown = ", ".join(f"{name} ({former[name]['type']})" for name in wrong)
+        wanted = {sa.UUID: "UUID", sa.DateTime: "TIMESTAMP"}[kind]
+        raise Outdated(
+            f"the table {table} has columns of another type: {shown}; make them {wanted}, "
+            "then run again: daicho db upgrade",
+            f"表 {table} に型の異なる列があります: {shown}。{wanted} に直してから、"
+            "もう一度実行してください: daicho db upgrade",
+        )
+
+
+def check_values(table: str, wrong: Mapping[str, str]) -> None:
+    """Raise Outdated for rows with values that cannot be kept.
+
+    Args:
+        wrong: by column, the condition that its value cannot be kept.
+    """
+    found, count = [], 0
+    for name, condition in wrong.items():
+        run = op.get_bind().exec_driver_sql
+        count += run(f"SELECT count(*) FROM {table} WHERE {condition}").scalar_one()
+        rows = run(
+            f"SELECT id, CAST({name} AS text) FROM {table} WHERE {condition} ORDER BY id LIMIT {SHOWN + 1}"
+        )
+        found += [f"id {id_}: {name} = {value}" for id_, value in rows]
+    if found:
+        raise Outdated(
+            f"the table {table} has values that cannot be kept ({count:,}): {first_few(found)}; "
+            "correct them (a cost that is not known is NULL), then run again: daicho db upgrade",
+            f"表 {table} に引き継げない値が {count:,} 件あります: {first_few(found)}。"
+            "直してから (不明な金額は NULL)、もう一度実行してください: daicho db upgrade",
+        )
+
+
+# -- SQLite: ids --------------------------------------------------------------------------------------
+
+
+def spell_ids(columns: Mapping[str, Sequence[str]]) -> None:
+    """Write UUIDs as Daicho does, lower case with hyphens, in these columns and in what references them.
+
+    Args:
+        columns: by table. Raises Outdated for what is no UUID there.
+    """
+    teach({"uuid_text": uuid_text})
+    run = op.get_bind().exec_driver_sql
+    quote = op.get_bind().dialect.identifier_preparer.quote_identifier
+    for table in sa.inspect(op.get_bind()).get_table_names():
+        keys = run(f"PRAGMA foreign_key_list({quote(table)})").mappings()
+        referring = [str(key["from"]) for key in keys if key["table"].lower() in columns]
+        for name in dict.fromkeys([*columns.get(table, ()), *referring]):
+            column = quote(name)
+            if table in columns:
+                none = f"{column} IS NOT NULL AND uuid_text({column}) IS NULL"
+                check_values(table, {column: none})
+            right = f"uuid_text({column})"
+            run(f"UPDATE {quote(table)} SET {column} = {right} WHERE {column} <> {right}")
+
+
 # -- SQLite: a new table --------------------------------------------------------------------------
 
 
@@ -105,9 +198,7 @@ def make_anew(
         unique: columns that the revisions make unique, each by itself.
     """
     connection = op.get_bind()
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    for called, function in functions.items():
-        driver.create_function(called, 1, function, deterministic=True)
+    teach(functions)
     quote = connection.dialect.identifier_preparer.quote_identifier
     further = list(_further(table, indexes, unique, quote))
     beside = f"{table}_new"
@@ -125,6 +216,13 @@ def make_anew(
         op.rename_table(beside, table)
     for statement in further:
         connection.exec_driver_sql(statement)
+
+
+def teach(functions: Mapping[str, Callable[[Any], Any]]) -> None:
+    """Let SQLite's SQL call functions, each with one argument."""
+    driver = cast("sqlite3.Connection", op.get_bind().connection.driver_connection)
+    for called, function in functions.items():
+        driver.create_function(called, 1, function, deterministic=True)
 
 
 def _further(

@@ -44,7 +44,8 @@ class Door:
     """ASGI middleware that lets in whom ``sessions`` knows, and tenants where they may go.
 
     Args:
-        app: what lies behind. A tenant's request comes with its key, as ``request.state.key``.
+        app: what lies behind. A tenant's request comes with its key, as ``request.state.key``, and with
+            what asks again whether that is good (``request.state.still_known``), for one that takes long.
         sessions: the operator's keys.
         tenants: the tenants' keys.
         allowed: which scopes of these may make a request.
@@ -124,7 +125,11 @@ class Door:
             detail = say("This API key is not for this.", "この API キーではできません。")
             return _refused(caller, 403, detail)
         self._note_used(key)
-        scope.setdefault("state", {})["key"] = key
+
+        async def still_known() -> bool:
+            return await self._tenants.key_for(token) is not None
+
+        scope.setdefault("state", {}).update(key=key, still_known=still_known)
         return None
 
     def _note_used(self, key: ApiKey) -> None:

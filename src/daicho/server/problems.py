@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from daicho.core import language
 from daicho.core.errors import DaichoError, Invalid
@@ -25,6 +25,7 @@ TITLES = {
     404: Text("not found", "見つかりません"),
     405: Text("method not allowed", "このメソッドは使えません"),
     413: Text("too large", "大きすぎます"),
+    415: Text("cannot be read as it is sent", "この形式では読めません"),
 }
 
 
@@ -63,6 +64,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(DaichoError)(_daicho)
     app.exception_handler(RequestValidationError)(_validation)
     app.exception_handler(HTTPException)(_http)
+    app.exception_handler(ClientDisconnect)(_hung_up)
     app.exception_handler(Exception)(_unexpected)
 
 
@@ -87,6 +89,12 @@ async def _http(request: Request, error: HTTPException) -> Response:
     title = str(TITLES.get(error.status_code, phrase))
     detail = title if error.detail == phrase else str(error.detail)
     return problem(request, error.status_code, title, detail, headers=error.headers)
+
+
+async def _hung_up(request: Request, error: ClientDisconnect) -> Response:
+    more = f"; {error}" if str(error) else ""
+    log.info("%s %s: the client hung up before its end%s", request.method, request.url.path, more)
+    return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody hears it
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -37,9 +37,26 @@ def midnight(text: str) -> datetime:
         "集計表を利用記録と突き合わせて検証する。",
     )
 )
-def verify(context: typer.Context, json: Json = False) -> None:
+def verify(
+    context: typer.Context,
+    mend: Annotated[
+        bool,
+        typer.Option(
+            "--mend",
+            help=say(
+                "Sum the records anew where they differ; writers wait meanwhile.",
+                "一致しなければ利用記録から集計し直す (その間、書き込みは待たされる)。",
+            ),
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     with terminal_of(context).open() as ledger:
         found = ledger.usage.verify()
+        if mend and any(one.differ for one in found):
+            ledger.usage.rebuild()
+            note(say("sums were made anew", "集計を作り直しました"))
+            found = ledger.usage.verify()
         kept = ledger.usage.kept_from()
     if json:
         for one in found:
@@ -58,9 +75,9 @@ def verify(context: typer.Context, json: Json = False) -> None:
         note(
             say(
                 "sums and records differ: was something written while triggers were switched off, or a part"
-                " restored? Restore a backup as a whole, or load the records into a new ledger",
+                " restored? Sum the records anew: daicho usage verify --mend",
                 "集計と利用記録が一致しません。トリガーを止めて書き込んだか、一部だけを復元した可能性が"
-                "あります。バックアップ全体を復元するか、利用記録を新しい台帳に読み込んでください",
+                "あります。次を実行して集計し直してください: daicho usage verify --mend",
             )
         )
         raise typer.Exit(1)

@@ -1,31 +1,41 @@
 """Records that arrive over HTTP: one, an array, or a stream of lines (NDJSON)."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
+from fastapi import HTTPException
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from daicho.core.errors import Invalid, Unavailable
 from daicho.core.language import Text
 from daicho.core.operation import Async
-from daicho.usage.schemas import Recorded, Rejected, UsageIn
+from daicho.usage.schemas import RecordedOut, RejectedOut, UsageIn
 from daicho.usage.store import UsageStore
 
 LINES = 5_000
 """Lines of a stream that are recorded together."""
+LOT_BYTES = 4 * 1024 * 1024
+"""Bytes of a stream after which its lines are recorded, be they fewer."""
 LINE_BYTES = 64 * 1024
 """The longest line: a record is a few hundred bytes."""
+BOM = b"\xef\xbb\xbf"
 REJECTED_MOST = 1_000
 """The most rejected records that an answer tells of one by one."""
 
+TOO_LONG = Text(f"is longer than {LINE_BYTES:,} bytes", f"{LINE_BYTES:,} バイトを超えています")
 Numbered = tuple[int, Any]
+Line = tuple[int, bytes | None]
+"""A line and its number; None: it is too long."""
 
 
 def read_body(body: bytes) -> UsageIn | list[Any]:
     """Return the record, or the array's items, that a body holds. Raises Invalid."""
     try:
         content = json.loads(body)
+    except RecursionError:
+        raise Invalid("the body is nested too deeply", "本文の入れ子が深すぎます") from None
     except ValueError as error:
         raise Invalid(
             f"the body is no JSON: {error}; many records go as an array, or as lines with"
@@ -41,74 +51,129 @@ def read_body(body: bytes) -> UsageIn | list[Any]:
         raise Invalid(_reason(error)) from None
 
 
-async def record_array(usage: UsageStore[Async], items: Sequence[Any]) -> Recorded:
+async def record_array(usage: UsageStore[Async], items: Sequence[Any]) -> RecordedOut:
     """Record an array's items in one transaction, but for bad ones."""
-    return await _recorded(usage, enumerate(items, 1), lambda item: UsageIn.model_validate(item))
+    return await _recorded(usage, enumerate(items, 1), UsageIn.model_validate)
 
 
-async def record_lines(usage: UsageStore[Async], stream: AsyncIterator[bytes]) -> Recorded:
+async def record_lines(
+    usage: UsageStore[Async], stream: AsyncIterator[bytes], still_known: Callable[[], Awaitable[bool]]
+) -> RecordedOut:
     """Record a stream of lines as it arrives, some thousand in a transaction, but for bad ones.
 
-    Raises Unavailable when the database goes away, saying up to which line records are durable.
+    Args:
+        usage: where.
+        stream: the lines, in pieces of any size.
+        still_known: whether whoever sends them may still do so; asked before each transaction.
+
+    Raises, saying up to which line records are durable, Unavailable when the database goes away,
+    HTTPException (401) when the sender may send no more, ClientDisconnect when it hangs up.
     """
-    total = Recorded()
+    total = RecordedOut(accepted=0, duplicate=0, rejected_count=0, rejected=[])
     durable = 0
-    async for lines in _together(stream):
-        try:
-            done = await _recorded(usage, lines, UsageIn.model_validate_json)
-        except Unavailable as error:
-            raise Unavailable(
-                f"{error.message.en}; what lines 1 to {durable:,} say is recorded, go on after them"
-                " (records with an id may be sent again)",
-                f"{error.message.ja}。{durable:,} 行目までは記録済みです。その後から送ってください"
-                " (id のある記録は再送できます)",
-            ) from None
-        total.accepted += done.accepted
-        total.duplicates += done.duplicates
-        total.rejected += done.rejected[: REJECTED_MOST - len(total.rejected)]
-        durable = lines[-1][0]
+    try:
+        async for lines in _together(stream):
+            if not await still_known():
+                bearer = {"WWW-Authenticate": 'Bearer realm="daicho"'}
+                raise HTTPException(401, str(_stopped(REVOKED, durable)), bearer)
+            done = await _recorded(usage, lines, _read_line)
+            total.accepted += done.accepted
+            total.duplicate += done.duplicate
+            total.rejected_count += done.rejected_count
+            total.rejected += done.rejected[: REJECTED_MOST - len(total.rejected)]
+            durable = lines[-1][0]
+    except Unavailable as error:
+        raise Unavailable(*_stopped(error.message, durable)) from None
+    except ClientDisconnect:
+        raise ClientDisconnect(_so_far(durable).en) from None
     return total
 
 
-async def _recorded(usage: UsageStore[Async], items: Iterable[Numbered], read: Any) -> Recorded:
+REVOKED = Text("the API key is good no more", "API キーが無効になりました")
+
+
+def _stopped(why: Text, durable: int) -> Text:
+    so_far = _so_far(durable)
+    return Text(
+        f"{why.en}; {so_far.en}, go on after that (records with an id may be sent again)",
+        f"{why.ja}。{so_far.ja}。その後から送ってください (id のある記録は再送できます)",
+    )
+
+
+def _so_far(durable: int) -> Text:
+    if not durable:
+        return Text("nothing of it is recorded", "まだ何も記録されていません")
+    return Text(
+        f"what lines 1 to {durable:,} say is recorded", f"1 行目から {durable:,} 行目までは記録済みです"
+    )
+
+
+async def _recorded(
+    usage: UsageStore[Async], items: Iterable[Numbered], read: Callable[[Any], UsageIn]
+) -> RecordedOut:
     numbers: list[int] = []
     records: list[dict[str, Any]] = []
-    rejected: list[Rejected] = []
+    rejected: list[RejectedOut] = []
     for number, item in items:
         try:
             records.append(read(item).model_dump(exclude_none=True, mode="python"))
             numbers.append(number)
         except ValidationError as error:
-            reason = _reason(error)
-            rejected.append(Rejected(number, Text(reason, reason)))
+            rejected.append(RejectedOut(line=number, reason=_reason(error)))
+        except Invalid as error:
+            rejected.append(RejectedOut(line=number, reason=str(error)))
     done = await usage.record_many(records, reject=True)
-    rejected += [Rejected(numbers[one.line - 1], one.reason) for one in done.rejected]
+    rejected += [RejectedOut(line=numbers[one.line - 1], reason=str(one.reason)) for one in done.rejected]
     rejected.sort(key=lambda one: one.line)
-    return Recorded(done.accepted, done.duplicates, rejected)
+    return RecordedOut(
+        accepted=done.accepted,
+        duplicate=done.duplicates,
+        rejected_count=len(rejected),
+        rejected=rejected[:REJECTED_MOST],
+    )
 
 
-async def _together(stream: AsyncIterator[bytes]) -> AsyncIterator[list[tuple[int, bytes]]]:
-    """Cut a stream into lines, numbered from 1 and without blank ones, some thousand at a time."""
-    rest, number = b"", 0
-    lines: list[tuple[int, bytes]] = []
-    async for chunk in stream:
-        *whole, rest = (rest + chunk).split(b"\n")
+def _read_line(line: bytes | None) -> UsageIn:
+    if line is None:
+        raise Invalid(*TOO_LONG)
+    return UsageIn.model_validate_json(line)
+
+
+async def _together(stream: AsyncIterator[bytes]) -> AsyncIterator[list[Line]]:
+    """Give a stream's lines, some thousand or some megabytes at a time."""
+    lot: list[Line] = []
+    size = 0
+    async for number, line in _lines(stream):
+        lot.append((number, line))
+        size += len(line or b"")
+        if len(lot) == LINES or size >= LOT_BYTES:
+            yield lot
+            lot, size = [], 0
+    if lot:
+        yield lot
+
+
+async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[Line]:
+    """Cut a stream into lines, numbered from 1 and without blank ones; hold no more than the longest."""
+    rest, number, too_long = b"", 1, False
+    async for piece in stream:
+        *whole, rest = (rest + piece).split(b"\n")
         for line in whole:
-            number += 1
-            if line.strip():
-                lines.append((number, line))
-        if len(rest) > LINE_BYTES:
-            raise Invalid(
-                f"line {number + 1} is longer than {LINE_BYTES:,} bytes",
-                f"{number + 1} 行目が {LINE_BYTES:,} バイトを超えています",
-            )
-        while len(lines) >= LINES:
-            yield lines[:LINES]
-            lines = lines[LINES:]
-    if rest.strip():
-        lines.append((number + 1, rest))
-    if lines:
-        yield lines
+            if (told := _told(line, number, too_long)) is not None:
+                yield told
+            number, too_long = number + 1, False
+        if too_long or len(rest) > LINE_BYTES:
+            rest, too_long = b"", True
+    if (told := _told(rest, number, too_long)) is not None:
+        yield told
+
+
+def _told(line: bytes, number: int, too_long: bool) -> Line | None:
+    if too_long or len(line) > LINE_BYTES:
+        return number, None
+    if number == 1:
+        line = line.removeprefix(BOM)
+    return (number, line) if line.strip() else None
 
 
 def _reason(error: ValidationError) -> str:

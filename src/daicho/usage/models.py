@@ -12,6 +12,8 @@ from daicho.core.types import UuidText, new_uuid, now
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """Stands in the sums for the user of a call that has none."""
+NOT_ANY = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""Nobody's id: what stands for an id that cannot be one."""
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 COST_MOST = 1e9
 """No single call costs as many dollars."""

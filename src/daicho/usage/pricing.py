@@ -73,6 +73,11 @@ class Tariff:
     priced_by: str
 
 
+def has_price(input_tokens: int, output_tokens: int, total_tokens: int) -> bool:
+    """Whether a call's tokens can have a price: not those of which nobody knows whether they came or went."""
+    return bool(input_tokens or output_tokens or not total_tokens)
+
+
 class PriceBook:
     """Prices calls by the list and by rules of one's own.
 

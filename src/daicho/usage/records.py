@@ -11,9 +11,10 @@ from daicho.core.errors import NotFound
 from daicho.core.operation import Mode, Store, buffered, grouped, idempotent, operation, query
 from daicho.core.page import Page, keyset
 from daicho.core.types import uuid_text
-from daicho.usage.models import AIUsageLog
+from daicho.usage.checking import Row, UsageRecord, checked
+from daicho.usage.models import NOT_ANY, AIUsageLog
 from daicho.usage.schemas import RECORD, Recorded
-from daicho.usage.writing import Row, UsageRecord, checked, write_many, write_records
+from daicho.usage.writing import write_many, write_records
 
 
 class Records(Store[Mode]):
@@ -114,7 +115,7 @@ class Records(Store[Mode]):
         """
         statement = self.narrowed(select(AIUsageLog), AIUsageLog.tenant_id, tenant_id)
         if user_id is not None:
-            statement = statement.where(AIUsageLog.user_id == uuid_text(user_id))
+            statement = statement.where(AIUsageLog.user_id == (uuid_text(user_id) or NOT_ANY))
         for column, wanted in (
             (AIUsageLog.model, model),
             (AIUsageLog.operation, operation),

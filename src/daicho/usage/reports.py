@@ -6,6 +6,7 @@ from operator import add
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Integer,
     Select,
@@ -15,23 +16,28 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    literal,
     select,
     tuple_,
+    union_all,
     update,
     values,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from daicho.core.dialect import joined_by_range
 from daicho.core.errors import Invalid
-from daicho.core.model import check_text, check_whole
-from daicho.core.operation import Mode, Store, idempotent, query
-from daicho.core.rollups import compared
+from daicho.core.model import check_whole
+from daicho.core.operation import Mode, Store, idempotent, operation, query
+from daicho.core.rollups import compared, rebuild
 from daicho.core.types import Instant, uuid_text
 from daicho.usage import periods
+from daicho.usage.checking import check_source
 from daicho.usage.models import (
     FIRST,
     NOBODY,
+    NOT_ANY,
     USAGE,
     AIUsageLog,
     RollupState,
@@ -43,6 +49,15 @@ from daicho.usage.schemas import By, Report, ReportRow, Sum, Verified
 
 LINES_MOST = 100_000
 """The most lines that a report may have."""
+SEGMENT: Mapping[str, TypeEngine[Any]] = {
+    "period": Integer(),
+    "grain": String(),
+    "first": Instant(),
+    "last": Instant(),
+    "sign": Integer(),
+}
+FEW = 8
+"""So many segments are spelled out one by one."""
 AT_ONCE = 1_000
 """Segments that one statement carries."""
 SOURCES_AT_ONCE = 500
@@ -55,8 +70,6 @@ COLUMNS: Mapping[By, str] = {
     By.SOURCE: "source_kind",
 }
 TOTAL_GRAINS, DETAIL_GRAINS = (rollup.grains for rollup in USAGE.rollups[:2])
-NOT_ANY = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-"""No user's id: what stands for an id that is none."""
 Sums = Sequence[int]
 """Values of ``USAGE.sums``, in that order."""
 CALLS = USAGE.sums.index("calls")
@@ -114,20 +127,19 @@ class Reports(Store[Mode]):
             "source_kind": source_kind,
         }
         chosen = {name: value for name, value in wanted.items() if value is not None}
-        rows = []
         found = _summed(session, bounds, dimensions, chosen)
-        for key, sums in found.items():
-            if sums[CALLS]:
-                values_of = dict(zip(dimensions, key[1:], strict=True))
-                if values_of.get("user_id") == NOBODY:
-                    values_of["user_id"] = None
-                if not values_of.get("source_kind", True):
-                    values_of["source_kind"] = None
-                at = None if unit is None else periods.begins(bounds[key[0]][0], unit, place)
-                rows.append(ReportRow(Sum.of(sums), begins=at, **values_of))
-        rows.sort(key=_order)
+        lines = sorted(((key, Sum.of(sums)) for key, sums in found.items() if sums[CALLS]), key=_order)
+        rows = []
+        for key, sum_ in lines[:limit]:
+            of = dict(zip(dimensions, key[1:], strict=True))
+            if of.get("user_id") == NOBODY:
+                of["user_id"] = None
+            if of.get("source_kind") == "":
+                of["source_kind"] = None
+            at = None if unit is None else periods.begins(bounds[key[0]][0], unit, place)
+            rows.append(ReportRow(sum_, begins=at, **of))
         total = [sum(column) for column in zip(*found.values(), strict=True)]
-        return Report(rows[:limit], Sum.of(total) if total else Sum(), len(rows) > limit)
+        return Report(rows, Sum.of(total) if total else Sum(), len(lines) > limit)
 
     @query
     def cost_of(self, session: Session, source: str) -> Sum:
@@ -147,6 +159,16 @@ class Reports(Store[Mode]):
         are kept no more are left out.
         """
         return [Verified(*found) for found in compared(session.connection(), USAGE, self.tenant)]
+
+    @operation
+    def rebuild(self, session: Session) -> None:
+        """Sum all records anew, where ``verify`` has found a difference. Others wait with writing meanwhile.
+
+        Sums whose records are kept no more stay as they are. Raises Invalid in a tenant's ledger.
+        """
+        if self.tenant is not None:
+            raise Invalid("sums are the operator's to rebuild", "集計の作り直しは管理者だけができます")
+        rebuild(session.connection(), USAGE)
 
     @query
     def kept_from(self, session: Session) -> datetime | None:
@@ -216,18 +238,7 @@ def _of_segments(
     chosen: Mapping[str, str],
 ) -> Select[Any]:
     """The buckets of each segment, a range of the primary key, summed by period and dimensions."""
-    wanted = (
-        values(
-            column("period", Integer),
-            column("grain", String),
-            column("first", Instant),
-            column("last", Instant),
-            column("sign", Integer),
-            name="wanted",
-        )
-        .data([(one.period, one.grain, one.first, one.last, one.sign) for one in some])
-        .cte("wanted")
-    )
+    wanted = _wanted(list(some))
     condition = and_(
         model.grain == wanted.c.grain,
         model.bucket >= wanted.c.first,
@@ -241,22 +252,31 @@ def _of_segments(
     return select(*keys, *[cast(one, BigInteger) for one in sums], rest).select_from(joined).group_by(*keys)
 
 
-def _order(row: ReportRow) -> tuple[Any, ...]:
-    cost = row.sum.total_cost_usd
-    names = (row.tenant_id, row.user_id, row.model, row.operation, row.source_kind)
-    return (
-        row.begins or FIRST,
-        cost is None,
-        -(cost or 0),
-        -row.sum.total_tokens,
-        [name or "" for name in names],
-    )
+def _wanted(some: Sequence[periods.Segment]) -> CTE:
+    """Segments as a table."""
+    rows = [tuple(getattr(one, name) for name in SEGMENT) for one in some]
+    if len(some) > FEW:
+        table = values(*[column(name, kind) for name, kind in SEGMENT.items()], name="wanted")
+        return table.data(rows).cte("wanted")
+    # SQLAlchemy keeps this form's text, and need not compile the statement again for the next report.
+    selects = []
+    for row in rows:
+        named = zip(SEGMENT.items(), row, strict=True)
+        selects.append(select(*[literal(value, kind).label(name) for (name, kind), value in named]))
+    return union_all(*selects).cte("wanted")
+
+
+def _order(line: tuple[tuple[Any, ...], Sum]) -> tuple[Any, ...]:
+    """By time; then the dearest first, what has no price after all that has."""
+    (period, *of), sum_ = line
+    cost = sum_.total_cost_usd
+    return period, cost is None, -(cost or 0), -sum_.total_tokens, of
 
 
 def _of_sources(session: Session, store: Store[Any], sources: Sequence[str]) -> dict[str, Sum]:
     found: dict[str, Sum] = {}
     for start in range(0, len(sources), SOURCES_AT_ONCE):
-        some = [check_text("source", one) for one in sources[start : start + SOURCES_AT_ONCE]]
+        some = [check_source(one) for one in sources[start : start + SOURCES_AT_ONCE]]
         columns = [func.sum(getattr(UsageSource, name)) for name in USAGE.sums]
         statement = select(UsageSource.source, *columns).where(UsageSource.source.in_(some))
         statement = store.narrowed(statement, UsageSource.tenant_id).group_by(UsageSource.source)

@@ -24,12 +24,12 @@ from sqlalchemy.orm import Session
 from daicho.core.page import LIMIT_MAX, Page, keyset
 from daicho.core.rollups import changing
 from daicho.usage.models import USAGE, AIUsageLog
-from daicho.usage.pricing import PriceBook
+from daicho.usage.pricing import PriceBook, has_price
 
 LOG = AIUsageLog.__table__.c
 KEY = (LOG.id, LOG.tenant_id)
 ORDER = (LOG.created_at, *KEY)
-SEEN = (*ORDER, LOG.model, LOG.provider, LOG.cost_usd, LOG.priced_by)
+SEEN = (*ORDER, LOG.model, LOG.provider, LOG.cost_usd, LOG.priced_by, LOG.total_tokens)
 COUNTS = (LOG.input_tokens, LOG.output_tokens, LOG.cache_read_tokens, LOG.cache_write_tokens)
 NEW = (*[column(of.key, of.type) for of in KEY], column("was", Float), column("cost", Float))
 SAME = 1e-12
@@ -123,7 +123,9 @@ def changes_of(rows: Iterable[Row[Any]], book: PriceBook, *, given: bool) -> Cha
         if _is_given(row) and not given:
             continue
         counts = [getattr(row, count.key) for count in COUNTS]
-        cost, priced_by = book.cost(row.tenant_id, row.model, row.provider, row.created_at, *counts)
+        cost, priced_by = None, None
+        if has_price(row.input_tokens, row.output_tokens, row.total_tokens):
+            cost, priced_by = book.cost(row.tenant_id, row.model, row.provider, row.created_at, *counts)
         if not _same(cost, row.cost_usd) and not (_is_given(row) and cost is None):
             found[_key(row)] = (row.cost_usd, cost, priced_by)
     return found

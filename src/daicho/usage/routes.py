@@ -7,24 +7,23 @@ from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, HTTPException, Query, Request, Response, status
 
 from daicho.core.access import KeyScope, allow
 from daicho.core.errors import Invalid
+from daicho.core.language import say
 from daicho.core.types import now
 from daicho.core.web import LINES_TYPES, media_type, problems
 from daicho.usage import routes_access
 from daicho.usage.ingest import read_body, record_array, record_lines
 from daicho.usage.periods import month_in, zone_of
-from daicho.usage.routes_access import Cursor, Limit, Usage
+from daicho.usage.routes_access import Cursor, Limit, Usage, still_known
 from daicho.usage.schemas import (
     By,
     PriceIn,
     PriceOut,
     PricePage,
-    Recorded,
     RecordedOut,
-    RejectedOut,
     ReportOut,
     ReportRowOut,
     SumOut,
@@ -64,7 +63,7 @@ Operation = Annotated[str | None, Query(description="Only for this operation.")]
     "/usage",
     status_code=status.HTTP_201_CREATED,
     responses={
-        **problems(404),
+        **problems(404, 415),
         200: {"model": RecordedOut, "description": "Many records: what became of them."},
     },
     openapi_extra={"requestBody": BODY},
@@ -75,13 +74,18 @@ async def record_usage(request: Request, usage: Usage, response: Response) -> Us
 
     What it answers is durable. A record with an `id` may be sent again and changes nothing.
     """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        detail = say(
+            "send it as it is, without Content-Encoding", "Content-Encoding なしで、そのまま送ってください"
+        )
+        raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
     if media_type(request) in LINES_TYPES:
         response.status_code = status.HTTP_200_OK
-        return _recorded(await record_lines(usage, request.stream()))
+        return await record_lines(usage, request.stream(), still_known(request))
     body = read_body(await request.body())
     if isinstance(body, list):
         response.status_code = status.HTTP_200_OK
-        return _recorded(await record_array(usage, body))
+        return await record_array(usage, body)
     return UsageOut.model_validate(await usage.record(**_values(body)))
 
 
@@ -215,14 +219,6 @@ router.include_router(usage_router)
 
 def _values(record: UsageIn) -> Any:
     return record.model_dump(exclude_none=True)
-
-
-def _recorded(done: Recorded) -> RecordedOut:
-    return RecordedOut(
-        accepted=done.accepted,
-        duplicate=done.duplicates,
-        rejected=[RejectedOut(line=one.line, reason=str(one.reason)) for one in done.rejected],
-    )
 
 
 def _stretch(

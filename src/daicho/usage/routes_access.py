@@ -1,5 +1,6 @@
 """Tenants, their users and keys over HTTP: the operator's, and a tenant's admin may look at its own."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -33,6 +34,16 @@ async def usage_of(request: Request) -> UsageStore[Async]:
     ledger = request.app.state.ledger
     store: UsageStore[Async] = ledger.usage if key is None else ledger.for_tenant(key.tenant_id).usage
     return store
+
+
+def still_known(request: Request) -> Callable[[], Awaitable[bool]]:
+    """Return what tells whether a request's key still opens what it did: it may be revoked meanwhile."""
+    known: Callable[[], Awaitable[bool]] = getattr(request.state, "still_known", _always)
+    return known
+
+
+async def _always() -> bool:
+    return True
 
 
 Usage = Annotated[UsageStore[Async], Depends(usage_of)]

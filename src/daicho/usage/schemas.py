@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from daicho.core.errors import Invalid
 from daicho.core.language import Text
+from daicho.usage.fields import Count, Dollars, Moment, Name
 from daicho.usage.models import dollars
 
 TENANT = Text("tenant", "テナント")
@@ -149,20 +150,20 @@ class UsageIn(BaseModel):
     id: str | None = Field(None, description="Your own UUID for it.")
     tenant_id: str | None = Field(None, description="A tenant's own key says it by itself.")
     user_id: str | None = None
-    operation: str = Field(examples=["generate_assessment"])
-    model: str = Field(examples=["claude-3-5-sonnet-20241022"])
-    input_tokens: int = Field(0, ge=0, description="Cached ones included.")
-    output_tokens: int = Field(0, ge=0)
-    total_tokens: int | None = Field(None, ge=0, description="Unset: input and output together.")
-    cost_usd: float | None = Field(None, ge=0, description="Unset: by the price list of its day.")
+    operation: Name = Field(examples=["generate_assessment"])
+    model: Name = Field(examples=["claude-3-5-sonnet-20241022"])
+    input_tokens: Count = Field(0, description="Cached ones included.")
+    output_tokens: Count = 0
+    total_tokens: Count | None = Field(None, description="Unset: input and output together.")
+    cost_usd: Dollars | None = Field(None, description="Unset: by the price list of its day.")
     assessment_id: str | None = None
     lead_id: str | None = None
-    duration_ms: int | None = Field(None, ge=0)
+    duration_ms: Count | None = None
     success: Success = Success.SUCCESS
-    created_at: datetime | None = Field(None, description="With its time zone. Unset: now.")
+    created_at: Moment | None = Field(None, description="With its time zone. Unset: now.")
     provider: str | None = Field(None, examples=["anthropic"])
-    cache_read_tokens: int | None = Field(None, ge=0, description="Input tokens read from a cache.")
-    cache_write_tokens: int | None = Field(None, ge=0)
+    cache_read_tokens: Count | None = Field(None, description="Input tokens read from a cache.")
+    cache_write_tokens: Count | None = None
     source: str | None = Field(None, examples=["call:call-123"])
 
 
@@ -213,7 +214,8 @@ class RecordedOut(BaseModel):
 
     accepted: int
     duplicate: int
-    rejected: list[RejectedOut]
+    rejected_count: int = Field(description="All that were not taken.")
+    rejected: list[RejectedOut] = Field(description="The first thousand of them.")
 
 
 class SumOut(BaseModel):
@@ -274,7 +276,7 @@ class PriceIn(BaseModel):
     cache_read_price: float | None = Field(None, ge=0)
     cache_write_price: float | None = Field(None, ge=0)
     discount: float | None = Field(None, ge=0, le=1, description="The part taken off.")
-    starts_at: datetime | None = Field(None, description="With its time zone. Unset: always.")
+    starts_at: datetime | None = Field(None, description="With its time zone. Unset: now.")
 
 
 class PriceOut(BaseModel):

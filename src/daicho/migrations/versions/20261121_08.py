@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from daicho.core.types import Instant, UuidText
+from daicho.migrations import taking_over
 
 revision: str = "20261121_08"
 down_revision: str | None = "20261121_07"
@@ -34,6 +35,7 @@ OWNED = (
 
 
 def upgrade() -> None:
+    taking_over.check_free(["api_keys", "usage_prices"])
     op.create_table(
         "api_keys",
         sa.Column("id", UuidText, nullable=False),
