@@ -205,7 +205,9 @@ def test_a_stream_outlives_an_outage_of_the_database() -> None:
             with Ledger(cluster.url()) as ledger:
                 ledger.calls.append_log("call-1", "ai", "again", state="a")
                 ledger.calls.complete("call-1")
-            assert [kind for kind, _, _ in stream] == ["log", "call", "end"]
+            kinds = [kind for kind, _, _ in stream]
+            # A look between the line and the end of the call tells of the call twice.
+            assert kinds in (["log", "call", "end"], ["log", "call", "call", "end"])
     finally:
         cluster.close()
 

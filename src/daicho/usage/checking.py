@@ -9,9 +9,9 @@ from typing_extensions import TypedDict
 
 from daicho.core.errors import DaichoError, Invalid, NotFound
 from daicho.core.model import check_text
-from daicho.core.types import new_uuid, now
+from daicho.core.types import new_uuid, now, utc
+from daicho.usage.fields import FIRST_YEAR, LAST_YEAR
 from daicho.usage.models import COST_MOST, AIUsageLog
-from daicho.usage.periods import FIRST_YEAR, LAST_YEAR
 from daicho.usage.schemas import TENANT, Success
 
 Row = dict[str, Any]
@@ -80,7 +80,7 @@ def check_source(source: object) -> str:
 def complete(row: Mapping[str, Any], tenant: str | None) -> Row:
     """Return a checked record with every column, in one order: what COPY and ``executemany`` need."""
     get = row.get
-    whose, at = get("tenant_id") or tenant, get("created_at") or now()
+    whose, at = get("tenant_id") or tenant, utc(get("created_at") or now())
     if tenant is not None and whose != tenant:
         raise NotFound(TENANT, whose)
     if not (whose and get("operation") and get("model")):

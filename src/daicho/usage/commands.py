@@ -173,8 +173,13 @@ def record(
     user: Annotated[
         str | None, typer.Option(metavar="ID", help=say("Whose of the tenant.", "テナントのユーザー。"))
     ] = None,
-    assessment: Annotated[str | None, typer.Option(metavar="ID")] = None,
-    lead: Annotated[str | None, typer.Option(metavar="ID")] = None,
+    assessment: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help=say("The assessment that it belongs to.", "対象のアセスメント。")),
+    ] = None,
+    lead: Annotated[
+        str | None, typer.Option(metavar="ID", help=say("The lead that it belongs to.", "対象のリード。"))
+    ] = None,
     id: Annotated[  # noqa: A002 - the column's name
         str | None,
         typer.Option(

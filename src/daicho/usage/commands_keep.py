@@ -10,7 +10,7 @@ from daicho.core.language import say
 from daicho.core.options import Json, Yes
 from daicho.core.terminal import note, progress, put, put_json
 from daicho.core.types import now
-from daicho.usage import periods, shown
+from daicho.usage import fields, shown
 from daicho.usage.needs import UsageLedger
 from daicho.usage.options import terminal_of
 from daicho.usage.schemas import VerifiedOut
@@ -131,7 +131,7 @@ def _count(ledger: UsageLedger, before: datetime) -> int:
             f"{before:%Y-%m-%d} has not begun in UTC; records are dropped from before a day that has",
             f"{before:%Y-%m-%d} は UTC でまだ始まっていません。過去の日付を指定してください",
         )
-    since = ledger.usage.kept_from() or datetime(periods.FIRST_YEAR, 1, 1, tzinfo=UTC)
+    since = ledger.usage.kept_from() or datetime(fields.FIRST_YEAR, 1, 1, tzinfo=UTC)
     if since >= before:
         return 0
     return ledger.usage.report(since=since, until=before, by=[], limit=1).total.api_calls

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
 from daicho.core.language import Text, say
-from daicho.usage import periods
+from daicho.usage import fields, periods
 from daicho.usage.schemas import By
 
 PERIODS: Mapping[str, Text] = {
@@ -88,4 +88,4 @@ def _month(name: str) -> date | None:
         first = date.fromisoformat(f"{name}-01")
     except ValueError:
         return None
-    return first if periods.FIRST_YEAR < first.year < periods.LAST_YEAR else None
+    return first if fields.FIRST_YEAR < first.year < fields.LAST_YEAR else None

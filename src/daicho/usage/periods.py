@@ -11,11 +11,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from daicho.core.errors import Invalid
+from daicho.usage.fields import FIRST_YEAR, LAST_YEAR
 from daicho.usage.schemas import By
 
 QUARTER = timedelta(minutes=15)
-FIRST_YEAR, LAST_YEAR = 1972, 9998
-"""Before 1972 there were time zones that no quarter of an hour divides."""
 PERIODS_MOST = 10_000
 """The most hours, days or months that one report tells apart."""
 
