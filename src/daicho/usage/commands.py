@@ -81,9 +81,7 @@ def list_(
 @app.command(help=say("Show a record.", "利用記録を表示する。"))
 def show(
     context: typer.Context,
-    id: Annotated[  # noqa: A002 - the column's name
-        str, typer.Argument(metavar="ID", help=say("The record's id.", "記録の ID。"))
-    ],
+    id: Annotated[str, typer.Argument(metavar="ID", help=say("The record's id.", "記録の ID。"))],
     tenant: OfTenant = None,
     json: Json = False,
 ) -> None:
@@ -180,7 +178,7 @@ def record(
     lead: Annotated[
         str | None, typer.Option(metavar="ID", help=say("The lead that it belongs to.", "対象のリード。"))
     ] = None,
-    id: Annotated[  # noqa: A002 - the column's name
+    id: Annotated[
         str | None,
         typer.Option(
             metavar="UUID",

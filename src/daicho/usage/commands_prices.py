@@ -136,9 +136,7 @@ def set_(
 )
 def remove(
     context: typer.Context,
-    id: Annotated[  # noqa: A002 - the column's name
-        str, typer.Argument(metavar="ID", help=say("As list shows it.", "list に表示される ID。"))
-    ],
+    id: Annotated[str, typer.Argument(metavar="ID", help=say("As list shows it.", "list に表示される ID。"))],
 ) -> None:
     with terminal_of(context).open() as ledger:
         ledger.usage.remove_price(id)

@@ -92,7 +92,7 @@ class Keys(Store[Mode]):
         return keyset(session, statement, order, limit=limit, cursor=cursor, descending=True)
 
     @idempotent
-    def revoke_key(self, session: Session, id: str, *, tenant_id: str | None = None) -> ApiKey:  # noqa: A002
+    def revoke_key(self, session: Session, id: str, *, tenant_id: str | None = None) -> ApiKey:
         """Let a key open nothing from now on, and return it. Twice changes nothing. Raises NotFound."""
         statement = self.narrowed(update(ApiKey), ApiKey.tenant_id, tenant_id)
         revoked = session.scalars(
@@ -120,7 +120,7 @@ class Keys(Store[Mode]):
         return key
 
     @idempotent
-    def note_key_used(self, session: Session, id: str) -> None:  # noqa: A002
+    def note_key_used(self, session: Session, id: str) -> None:
         """Remember that a key was used just now, once a minute at most. An unknown key is let be."""
         moment = now()
         unsaid = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < moment - USED_EVERY)
@@ -129,7 +129,7 @@ class Keys(Store[Mode]):
 
     # -- shared statements -------------------------------------------------------------------------
 
-    def _tenant(self, session: Session, id: str) -> Tenant:  # noqa: A002
+    def _tenant(self, session: Session, id: str) -> Tenant:
         tenant = session.get(Tenant, self.whose(id))
         if tenant is None:
             raise NotFound(TENANT, id)

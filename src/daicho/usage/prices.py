@@ -118,7 +118,7 @@ class Prices(Store[Mode]):
         return keyset(session, statement, order, limit=limit, cursor=cursor, descending=True)
 
     @operation
-    def remove_price(self, session: Session, id: str) -> None:  # noqa: A002
+    def remove_price(self, session: Session, id: str) -> None:
         """Remove a price or discount. Calls that it priced keep their cost. Raises NotFound."""
         self._of_operator()
         gone = None

@@ -78,7 +78,7 @@ class Records(Store[Mode]):
         return write_many(session, records, self.tenant, reject=reject)
 
     @query
-    def get(self, session: Session, id: str, *, tenant_id: str | None = None) -> AIUsageLog:  # noqa: A002
+    def get(self, session: Session, id: str, *, tenant_id: str | None = None) -> AIUsageLog:
         """Return a record by its id, within a tenant if one is named. Raises NotFound."""
         found: AIUsageLog | None = None
         if (key := uuid_text(id)) is not None:
@@ -134,7 +134,7 @@ class Records(Store[Mode]):
         return keyset(session, statement, order, limit=limit, cursor=cursor, descending=True)
 
     @operation
-    def delete(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:  # noqa: A002
+    def delete(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:
         """Delete a record; what it added to the sums goes with it. Raises NotFound."""
         gone = None
         if (key := uuid_text(id)) is not None:

@@ -44,7 +44,7 @@ class Tenancy(Keys[Mode]):
     # -- tenants -----------------------------------------------------------------------------------
 
     @operation
-    def create_tenant(self, session: Session, name: str, *, id: str | None = None) -> Tenant:  # noqa: A002
+    def create_tenant(self, session: Session, name: str, *, id: str | None = None) -> Tenant:
         """Add a tenant and return it; the one of that id as it is, if it is there already.
 
         Raises Invalid.
@@ -55,7 +55,7 @@ class Tenancy(Keys[Mode]):
         return session.get_one(Tenant, row["id"])
 
     @query
-    def get_tenant(self, session: Session, id: str) -> Tenant:  # noqa: A002
+    def get_tenant(self, session: Session, id: str) -> Tenant:
         """Return a tenant. Raises NotFound."""
         return self._tenant(session, id)
 
@@ -95,7 +95,7 @@ class Tenancy(Keys[Mode]):
         return _by_name(session, statement, Tenant, limit, cursor)
 
     @operation
-    def rename_tenant(self, session: Session, id: str, name: str) -> Tenant:  # noqa: A002
+    def rename_tenant(self, session: Session, id: str, name: str) -> Tenant:
         """Give a tenant another name. Raises NotFound, Invalid."""
         self._operator_only()
         tenant = self._tenant(session, id)
@@ -104,7 +104,7 @@ class Tenancy(Keys[Mode]):
         return tenant
 
     @query
-    def tenant_contents(self, session: Session, id: str) -> Mapping[str, int]:  # noqa: A002
+    def tenant_contents(self, session: Session, id: str) -> Mapping[str, int]:
         """Return how much of each kind goes with a tenant when it is deleted. Raises NotFound.
 
         ``records`` counts those too of which only the sums are kept.
@@ -112,7 +112,7 @@ class Tenancy(Keys[Mode]):
         return self._contents(session, self._tenant(session, id).id)
 
     @operation
-    def delete_tenant(self, session: Session, id: str) -> Mapping[str, int]:  # noqa: A002
+    def delete_tenant(self, session: Session, id: str) -> Mapping[str, int]:
         """Delete a tenant with all that is its own, and return how much of each kind that was.
 
         Raises NotFound.
@@ -133,7 +133,7 @@ class Tenancy(Keys[Mode]):
         tenant_id: str,
         name: str | None = None,
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
     ) -> User:
         """Add a user of a tenant and return them; the one of that id, if they are there already.
 
@@ -148,7 +148,7 @@ class Tenancy(Keys[Mode]):
         tenant_id: str,
         name: str | None = None,
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
     ) -> Assessment:
         """Add an assessment of a tenant. As ``create_user``."""
         return self._create(session, Assessment, tenant_id, name, id)
@@ -160,7 +160,7 @@ class Tenancy(Keys[Mode]):
         tenant_id: str,
         name: str | None = None,
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
     ) -> Lead:
         """Add a lead of a tenant. As ``create_user``."""
         return self._create(session, Lead, tenant_id, name, id)
@@ -202,17 +202,17 @@ class Tenancy(Keys[Mode]):
         return self._list(session, Lead, tenant_id, limit, cursor)
 
     @operation
-    def delete_user(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:  # noqa: A002
+    def delete_user(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:
         """Delete a user. Their records stay and are nobody's from now on. Raises NotFound."""
         self._delete(session, User, id, tenant_id)
 
     @operation
-    def delete_assessment(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:  # noqa: A002
+    def delete_assessment(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:
         """Delete an assessment. Its records stay. Raises NotFound."""
         self._delete(session, Assessment, id, tenant_id)
 
     @operation
-    def delete_lead(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:  # noqa: A002
+    def delete_lead(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:
         """Delete a lead. Its records stay. Raises NotFound."""
         self._delete(session, Lead, id, tenant_id)
 
@@ -236,7 +236,7 @@ class Tenancy(Keys[Mode]):
         model: type[Thing],
         tenant_id: str,
         name: str | None,
-        id: str | None,  # noqa: A002
+        id: str | None,
     ) -> Thing:
         if self.tenant is not None and id is not None:
             raise Invalid(
@@ -259,7 +259,7 @@ class Tenancy(Keys[Mode]):
         self,
         session: Session,
         model: type[User | Assessment | Lead],
-        id: str,  # noqa: A002
+        id: str,
         tenant_id: str | None,
     ) -> None:
         statement = self.narrowed(delete(model), model.tenant_id, tenant_id)
