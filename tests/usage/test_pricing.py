@@ -127,7 +127,7 @@ def test_every_model_costs_what_the_list_says_where_the_seller_is_not_named() ->
     assert compared > 300
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(MODELS),
     st.datetimes(FIRST_DAY, LAST_DAY, timezones=st.just(UTC)),
@@ -322,7 +322,7 @@ PRICES = ("input_price", "output_price", "cache_read_price", "cache_write_price"
 LIST_PRICES = {SONNET: (3.0, 15.0, 0.3, 3.75), "gpt-4o": (2.5, 10.0, 1.25, 2.5), OURS: (None,) * 4}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, st.sampled_from([*TENANTS, "c"]), st.tuples(*[st.integers(0, 1000)] * 4))
 def test_the_rule_that_says_most_applies(
     rules: list[Rule], tenant: str, counts: tuple[int, int, int, int]
