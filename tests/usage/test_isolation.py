@@ -94,6 +94,7 @@ def test_no_operation_tells_a_tenant_of_another(face: Faces) -> None:
             assert everything_of(everything, there.secret) == before, name
 
 
+@pytest.mark.parametrize("face", ["sync"], indirect=True)  # the faces are told apart above
 @pytest.mark.usefixtures("hurried")
 @settings(max_examples=5, deadline=None, suppress_health_check=SLOW)
 @given(data=st.data())
