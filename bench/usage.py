@@ -15,7 +15,8 @@ from sqlalchemy import text
 
 from bench.harness import Place, Row, best_ms, seconds
 from daicho import Ledger
-from daicho.core.rollups import adding, spelled
+from daicho.core.rollups import spelled
+from daicho.core.summing import adding
 from daicho.usage.models import USAGE
 from daicho.usage.periods import month_in, zone_of
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import psycopg
@@ -286,8 +286,7 @@ def _copy(
     driver = connection.connection.driver_connection
     if isinstance(driver, psycopg.AsyncConnection):
         return await_only(_copy_async(driver, statement, values, meanwhile))
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only two drivers
-    with driver.cursor() as cursor:
+    with cast("psycopg.Connection[Any]", driver).cursor() as cursor:
         with cursor.copy(statement.encode()) as copy:
             for value in values:
                 copy.write_row(value)

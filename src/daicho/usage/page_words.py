@@ -1,7 +1,6 @@
 """How usage looks on the console: addresses, names, and sums put together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from urllib.parse import urlencode
 
 from daicho.core.elements import Tile, box
@@ -33,13 +32,7 @@ def called(tenant: Tenant) -> str:
 
 def together(sums: Iterable[Sum]) -> Sum:
     """Add sums up. The cost is that of those whose cost is known; None if none is."""
-    total: dict[str, int | float | None] = {}
-    for one in sums:
-        for field in fields(Sum):
-            value = getattr(one, field.name)
-            if value is not None:
-                total[field.name] = (total.get(field.name) or 0) + value
-    return Sum(**total)  # type: ignore[arg-type]  # each has its own type again
+    return reduce(Sum.__add__, sums, Sum())
 
 
 def seconds(spent: Sum) -> str:

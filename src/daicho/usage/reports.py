@@ -30,7 +30,7 @@ from daicho.core.dialect import joined_by_range
 from daicho.core.errors import Invalid
 from daicho.core.model import check_whole
 from daicho.core.operation import Mode, Store, idempotent, operation, query
-from daicho.core.rollups import compared, rebuild
+from daicho.core.summing import compared, rebuild
 from daicho.core.types import Instant, uuid_text
 from daicho.usage import periods
 from daicho.usage.checking import check_source

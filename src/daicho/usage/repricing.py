@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from daicho.core.page import LIMIT_MAX, Page, keyset
-from daicho.core.rollups import changing
+from daicho.core.summing import changing
 from daicho.usage.models import USAGE, AIUsageLog
 from daicho.usage.pricing import PriceBook, has_price
 

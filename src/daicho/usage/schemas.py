@@ -82,6 +82,23 @@ class Sum:
     total_duration_ms: int = 0
     total_cost_usd: float | None = None
 
+    def __add__(self, other: "Sum") -> "Sum":
+        """Both together."""
+        costs = [one.total_cost_usd for one in (self, other) if one.total_cost_usd is not None]
+        return Sum(
+            self.api_calls + other.api_calls,
+            self.failed_calls + other.failed_calls,
+            self.unpriced_calls + other.unpriced_calls,
+            self.timed_calls + other.timed_calls,
+            self.total_input_tokens + other.total_input_tokens,
+            self.total_output_tokens + other.total_output_tokens,
+            self.total_tokens + other.total_tokens,
+            self.total_cache_read_tokens + other.total_cache_read_tokens,
+            self.total_cache_write_tokens + other.total_cache_write_tokens,
+            self.total_duration_ms + other.total_duration_ms,
+            sum(costs) if costs else None,
+        )
+
     @classmethod
     def of(cls, sums: Sequence[Any]) -> "Sum":
         """Build it from the values of ``USAGE.sums``, in that order."""

@@ -12,7 +12,7 @@ from daicho.core.language import Text
 from daicho.core.model import check_text
 from daicho.core.operation import Mode, operation, query
 from daicho.core.page import Page, keyset
-from daicho.core.rollups import changing
+from daicho.core.summing import changing
 from daicho.core.types import new_uuid, now, uuid_text
 from daicho.usage.keys import Keys
 from daicho.usage.models import (

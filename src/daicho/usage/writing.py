@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from daicho.core.bulk import REFUSED, insert_many, insert_new
 from daicho.core.errors import DaichoError, Invalid, NotFound
 from daicho.core.language import Text
-from daicho.core.rollups import adding
+from daicho.core.summing import adding
 from daicho.usage.checking import Row, checked_many
 from daicho.usage.models import USAGE, AIUsageLog, Assessment, Lead, RollupState, Tenant, User
 from daicho.usage.prices import price_book

@@ -1,0 +1,119 @@
+"""Many rows of a summed table at once, its roll-ups compared with its rows, and made anew."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from daicho.core.rollups import PRUNED, STATE, Rollup, Summed, spelled
+
+
+@contextmanager
+def adding(connection: Connection, of: Summed) -> Iterator[None]:
+    """Insert rows within a savepoint: on SQLite they are summed at the end, as a set.
+
+    Rows that were there before are summed by the triggers meanwhile. What adds rows within it leaves the
+    summing to this one.
+    """
+    if connection.dialect.name == "postgresql":
+        with connection.begin_nested():
+            yield
+        return
+    with _savepoint(connection) as cursor:
+        here = f"SELECT in_bulk, (SELECT coalesce(max(rowid), 0) + 1 FROM {of.table}) FROM {STATE}"
+        outer, first = cursor.execute(here).fetchone()
+        if outer:
+            yield
+            return
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = ?", (first,))
+        yield
+        for statement in _added(connection.dialect.name, of, f"(SELECT * FROM {of.table} WHERE rowid >= ?)"):
+            cursor.execute(statement, (first,))
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = 0")
+
+
+@contextmanager
+def changing(connection: Connection, of: Summed, chosen: str) -> Iterator[None]:
+    """Update within what a condition chooses, before and after: on SQLite it is summed anew, as a set."""
+    if connection.dialect.name == "postgresql":
+        yield
+        return
+    statements = spelled(connection.dialect.name, of)
+    with _savepoint(connection) as cursor:
+        (outer,) = cursor.execute(f"SELECT in_bulk FROM {STATE}").fetchone()
+        # What an outer one adds is not in the sums yet: it comes into them once, as it is at the end.
+        mine = f"({chosen}) AND rowid < {outer}" if outer else chosen
+        rows = f"(SELECT * FROM {of.table} WHERE {mine})"
+        for rollup in of.rollups:
+            for statement in statements.subtract(rollup, rows):
+                cursor.execute(statement)
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = 1")
+        yield
+        for rollup in of.rollups:
+            cursor.execute(statements.add(rollup, rows))
+        cursor.execute(f"UPDATE {STATE} SET in_bulk = ?", (outer,))
+
+
+@lru_cache(maxsize=8)
+def _added(dialect: str, of: Summed, rows: str) -> list[str]:
+    """The statements that add rows to every roll-up. The same text again and again is parsed once."""
+    statements = spelled(dialect, of)
+    return [statements.add(rollup, rows) for rollup in of.rollups]
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[Any]:
+    """A savepoint on SQLite. Of what fails within it nothing stays.
+
+    Gives the driver's own cursor: small batches come often, and it costs a quarter.
+    """
+    cursor = connection.connection.cursor()
+    cursor.execute("SAVEPOINT sums")
+    try:
+        yield cursor
+    except BaseException:
+        cursor.execute("ROLLBACK TO sums")
+        raise
+    finally:
+        cursor.execute("RELEASE sums")
+        cursor.close()
+
+
+def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[str, int, int]]:
+    """Compare the roll-ups with the rows: yield each one's table, how many buckets it has, how many differ.
+
+    Each is compared in one statement, so it holds while others write. What sums rows that are kept no
+    more is left out. ``tenant`` is a UUID: only what is this tenant's.
+    """
+    statements = spelled(connection.dialect.name, of)
+    run = connection.exec_driver_sql
+    for rollup, rows, whole in _comparable(connection, of, tenant):
+        buckets = run(f"SELECT count(*) FROM {rollup.table} WHERE {whole}").scalar_one()
+        yield rollup.table, int(buckets), int(run(statements.differences(rollup, rows, whole)).scalar_one())
+
+
+def rebuild(connection: Connection, of: Summed) -> None:
+    """Sum the rows anew, for what was written past the triggers. Sums of rows kept no more stay."""
+    statements = spelled(connection.dialect.name, of)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {of.table} IN SHARE ROW EXCLUSIVE MODE")
+    for rollup, rows, whole in _comparable(connection, of, None):
+        for statement in statements.anew(rollup, rows, whole):
+            connection.exec_driver_sql(statement)
+
+
+def _comparable(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[Rollup, str, str]]:
+    """Of each roll-up, the rows and the condition of the buckets that rows and sums must agree on."""
+    whose = f" AND tenant_id = '{UUID(tenant)}'" if tenant else ""
+    kept = f"(SELECT raw_from FROM {STATE})"
+    rows = f"(SELECT * FROM {of.table} WHERE {of.instant} >= {kept}{whose})"
+    dropped = f"SELECT count(*) FROM {STATE} WHERE {PRUNED}"
+    pruned = connection.exec_driver_sql(dropped).scalar_one() > 0
+    for rollup in of.rollups:
+        if rollup.grains:
+            yield rollup, rows, f"bucket >= {kept}{whose}"
+        elif not pruned:
+            yield rollup, rows, f"true{whose}"
