@@ -1,5 +1,6 @@
 """Calls over HTTP: each route translates to one operation. For signed-in callers only."""
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
@@ -22,6 +23,7 @@ from daicho.core.errors import NotFound, Unavailable
 from daicho.core.operation import Async
 from daicho.core.web import Event, EventStream, changes_of, problems
 
+log = logging.getLogger("daicho")
 router = APIRouter(tags=["calls"], responses=problems(401, 422, 503))
 BATCH_LINES = 10_000
 STREAM_LINES = 500
@@ -157,13 +159,13 @@ async def _happenings(
         try:
             # The call first, its lines after: when it is seen to have ended, all its lines are seen too.
             call = CallOut.model_validate(await calls.get(call_id))
-            async for log in _lines_after(calls, call_id, seen):
-                yield Event("log", log, log.id)
-                seen = log.id
+            async for line in _lines_after(calls, call_id, seen):
+                yield Event("log", line, line.id)
+                seen = line.id
         except NotFound:
             return  # deleted meanwhile, which who comes back is told
-        except Unavailable:
-            pass  # the next look goes on where this one broke off
+        except Unavailable as error:
+            log.info("events of call %s: %s", call_id, error)  # the next look goes on from here
         else:
             if call != shown:
                 shown = call

@@ -1,7 +1,7 @@
 """What differs between SQLite and PostgreSQL, all of it, as a few named statements.
 
-Many rows at once stand in ``bulk``, roll-ups in ``rollups`` and ``summing``. Everything else in Daicho is written once:
-a test for the dialect anywhere else is a mistake.
+Many rows at once stand in ``bulk``, roll-ups in ``rollups`` and ``summing``. Everything else in Daicho is
+written once: a test for the dialect anywhere else is a mistake.
 """
 
 from collections.abc import Callable

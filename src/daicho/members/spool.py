@@ -18,12 +18,16 @@ Kept = Callable[[], Sequence[Row | None]]
 _written = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
+def _temporary() -> SpooledTemporaryFile[bytes]:
+    return SpooledTemporaryFile(max_size=IN_MEMORY)
+
+
 class Spool:
     """Rows put away one after the other, each read again when it is wanted. Its file goes when it goes."""
 
     def __init__(self) -> None:
         # Closed with the spool, not with a block: a plan is shown and carried out long after it was made.
-        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
+        self._file = _temporary()
         self._end = 0
         weakref.finalize(self, self._file.close)
 

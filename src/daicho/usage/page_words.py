@@ -1,6 +1,7 @@
 """How usage looks on the console: addresses, names, and sums put together."""
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from urllib.parse import urlencode
 
 from daicho.core.elements import Tile, box
