@@ -9,6 +9,7 @@ from typing import Any
 from daicho import AsyncLedger, Ledger
 from daicho.calls.store import CallStore
 from daicho.core.operation import Sync
+from daicho.guilds.store import GuildStore
 from daicho.members.store import MemberStore
 from daicho.tasks.store import TaskStore
 from daicho.usage.store import UsageStore
@@ -21,6 +22,7 @@ class Faces:
     tasks: TaskStore[Sync]
     members: MemberStore[Sync]
     usage: UsageStore[Sync]
+    guilds: GuildStore[Sync]
 
     def __init__(self, ledger: Any, finish: Callable[[Awaitable[Any]], Any]) -> None:
         self.ledger = ledger

@@ -23,6 +23,7 @@ from daicho.core.operation import (
 )
 from daicho.core.settings import Settings, parse_url
 from daicho.core.types import uuid_text
+from daicho.guilds.store import GuildStore
 from daicho.members.store import MemberStore
 from daicho.tasks.context import TaskContextManager
 from daicho.tasks.store import TaskStore
@@ -37,6 +38,7 @@ class Rooms(Generic[Mode]):
     tasks: TaskStore[Mode]
     members: MemberStore[Mode]
     usage: UsageStore[Mode]
+    guilds: GuildStore[Mode]
 
     def __init__(self, runner: Runner) -> None:
         for name, store in get_type_hints(Rooms).items():

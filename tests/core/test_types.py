@@ -92,7 +92,7 @@ def test_a_snowflake_keeps_its_64_bits(ledger: Ledger, flake: int) -> None:
 
 @pytest.mark.parametrize("flake", [-1, SNOWFLAKE_MAX + 1])
 def test_what_is_no_snowflake_is_invalid(ledger: Ledger, flake: int) -> None:
-    with pytest.raises((Invalid, StatementError), match="not a snowflake"):
+    with pytest.raises((Invalid, StatementError), match="no Discord id"):
         there_and_back(ledger, flake=flake)
 
 

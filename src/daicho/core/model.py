@@ -6,11 +6,24 @@ from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, Self, cast
 
-from sqlalchemy import BigInteger, Integer, MetaData, String, inspect
+from sqlalchemy import BigInteger, Boolean, Integer, MetaData, String, inspect
 from sqlalchemy.orm import DeclarativeBase
 
 from daicho.core.errors import Invalid
-from daicho.core.types import Instant, StringList, UuidText, utc, uuid_text
+from daicho.core.types import (
+    Instant,
+    JsonText,
+    OneOf,
+    Snowflake,
+    StringList,
+    UuidText,
+    json_text,
+    json_value,
+    one_of,
+    snowflake,
+    utc,
+    uuid_text,
+)
 
 TEXT_MAX = 16 * 1024 * 1024
 """The longest text that any column takes, in characters."""
@@ -127,6 +140,39 @@ def check_whole(name: str, value: object) -> int:
     return value
 
 
+def check_json(name: str, value: object) -> str:
+    """Return a value as JSON text that both databases can store (``JsonText``).
+
+    Args:
+        value: a text, JSON or not, or what JSON can hold: mappings, lists, texts, numbers.
+
+    Raises Invalid for what JSON cannot hold, and for texts that PostgreSQL could not store.
+    """
+    held = json_value(value)
+    try:
+        written = json_text(held)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Invalid(
+            f"{name} cannot be written as JSON: {error}", f"{name} を JSON にできません: {error}"
+        ) from None
+    if r"\u0000" in written:  # a NUL, or a backslash before these letters: the exact look is the dear one
+        _each_text(name, held)
+    return check_text(name, written)
+
+
+def _each_text(name: str, value: object) -> None:
+    match value:
+        case str():
+            check_text(name, value)
+        case dict():
+            for key, held in value.items():
+                check_text(name, str(key))
+                _each_text(name, held)
+        case list() | tuple():
+            for held in value:
+                _each_text(name, held)
+
+
 Check = Callable[[str, Any], Any]
 
 
@@ -145,6 +191,14 @@ def _check_for(kind: object) -> Check:
         return lambda name, value: None if value is None else _instant(name, value)
     if isinstance(kind, UuidText):
         return _uuid
+    if isinstance(kind, OneOf):
+        return lambda name, value: None if value is None else one_of(name, value, kind.kind)
+    if isinstance(kind, Snowflake):
+        return lambda name, value: None if value is None else snowflake(name, value)
+    if isinstance(kind, JsonText):
+        return lambda name, value: None if value is None else check_json(name, value)
+    if isinstance(kind, Boolean):
+        return lambda name, value: None if value is None else _yes_or_no(name, value)
     if isinstance(kind, Integer):
         most = 2**63 - 1 if isinstance(kind, BigInteger) else 2**31 - 1
         return lambda name, value: None if value is None else _number(name, value, most)
@@ -168,6 +222,15 @@ def _number(name: str, value: object, most: int) -> int:
             f"{name} が大きすぎます: {number:,} (最大 {most:,})",
         )
     return number
+
+
+def _yes_or_no(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Invalid(
+        f"{name} is True or False, not {str(value)[:40]!r}",
+        f"{name} は True か False です ({str(value)[:40]!r} でした)",
+    )
 
 
 def _uuid(name: str, value: object) -> str:

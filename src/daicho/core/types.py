@@ -1,10 +1,12 @@
 """Column types that behave alike on SQLite and PostgreSQL."""
 
+import json
 import os
 import re
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from enum import Enum
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, JSON, BigInteger, DateTime, Dialect, Integer, String, Text
@@ -15,6 +17,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from daicho.core.errors import Invalid
 
 SNOWFLAKE_MAX = 2**63 - 1
+E = TypeVar("E", bound=Enum)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -65,12 +68,63 @@ class Snowflake(TypeDecorator[int]):
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
-        if value is not None and not 0 <= value <= SNOWFLAKE_MAX:
-            raise Invalid(
-                f"{value} is not a snowflake: 0 to {SNOWFLAKE_MAX}",
-                f"{value} は snowflake ではありません: 0 から {SNOWFLAKE_MAX} まで",
-            )
-        return value
+        return None if value is None else snowflake("id", value)
+
+
+class OneOf(TypeDecorator[Enum]):
+    """A member of an enum, kept by its value: text, or a whole number where the enum's values are numbers.
+
+    Args:
+        kind: the enum.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, kind: type[Enum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Integer() if issubclass(self.kind, int) else String(50))
+
+    @property
+    def python_type(self) -> type[Enum]:
+        return self.kind
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else one_of("value", value, self.kind).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Enum | None:
+        return None if value is None else self.kind(value)
+
+
+class JsonText(TypeDecorator[str]):
+    """JSON that programs hand over and get back as text: JSONB on PostgreSQL, a JSON text on SQLite.
+
+    What is no JSON is kept as a JSON string, and comes back as it was: ``hello`` is ``"hello"`` in the
+    database and ``hello`` outside of it.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(
+            postgresql.JSONB(none_as_null=True) if dialect.name == "postgresql" else Text()
+        )
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        held = json_value(value)
+        if held is None:
+            return None
+        return held if dialect.name == "postgresql" else json_text(held)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        held = value if dialect.name == "postgresql" else json_value(value)
+        return held if isinstance(held, str) else json_text(held)
 
 
 class UuidText(TypeDecorator[str]):
@@ -86,6 +140,47 @@ class UuidText(TypeDecorator[str]):
 
 Key = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
 """A primary key that the database counts up: BIGINT on PostgreSQL, the rowid on SQLite."""
+
+
+def snowflake(name: str, value: object) -> int:
+    """Return a Discord id, or raise Invalid for what cannot be one."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SNOWFLAKE_MAX:
+        raise Invalid(
+            f"{name} is no Discord id: {str(value)[:40]!r}; a whole number from 0 to {SNOWFLAKE_MAX}",
+            f"{name} が Discord の ID ではありません: {str(value)[:40]!r} (0 から {SNOWFLAKE_MAX} まで)",
+        )
+    return value
+
+
+def one_of(name: str, value: object, kind: type[E]) -> E:
+    """Return the member of an enum that a value stands for, or raise Invalid with those that there are."""
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(str(member.value) for member in kind)
+        raise Invalid(
+            f"{name} cannot be {str(value)[:40]!r}; one of: {known}",
+            f"{name} を {str(value)[:40]!r} にはできません。使える値: {known}",
+        ) from None
+
+
+def json_value(value: object) -> Any:
+    """Return what a text says as JSON; a text that is no JSON, and what is no text, as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return value
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON text. Raises ValueError or TypeError for what JSON cannot hold."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(name)
 
 
 def utc(value: datetime) -> datetime:

@@ -1,0 +1,1 @@
+"""Discord guilds: tickets, logs, settings, music and avatars (seed 004)."""

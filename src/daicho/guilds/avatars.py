@@ -1,0 +1,8 @@
+"""To be written."""
+
+from daicho.core.operation import Mode, Store
+from daicho.guilds import models  # noqa: F401
+
+
+class Avatars(Store[Mode]):
+    room = "guilds"
