@@ -100,7 +100,9 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_its_place(files: Files) 
     odd = files.folder / "human_members" / "odd.yml"
     odd.unlink()
     odd.symlink_to(odd)  # a link to itself, which nobody can follow
-    found = asyncio.run(files.source.read_together(list(listed.values())))
+    found = asyncio.run(
+        files.source.read_together(list(listed.values()), lambda file, content: (file, content))
+    )
     assert {file.path: (file.wrong is None, file.etag is None, content) for file, content in found} == {
         "human_members/good.yml": (True, False, b"name: Emma\n"),
         "human_members/odd.yml": (False, True, b""),

@@ -3,15 +3,16 @@
 Reading stands here; what compares and reconciles files in ``commands_sync``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from daicho.core.errors import NotFound
 from daicho.core.language import say
-from daicho.core.options import Json
-from daicho.core.page import LIMIT_MAX
+from daicho.core.options import Json, pages, put_list
+from daicho.core.page import Page
 from daicho.core.terminal import put_json
 from daicho.members import commands_sync, shown
 from daicho.members.models import HumanMember, VirtualMember
@@ -36,14 +37,8 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> None:
-    table = shown.member_table()
     with terminal_of(context).open() as ledger:
-        for members in _pages(ledger, kind, search):
-            if json:
-                for member in members:
-                    put_json(_out(member))
-            else:
-                table.add(map(shown.member_row, members))
+        put_list(_pages(ledger, kind, search), shown.member_table(), shown.member_row, _out, json=json)
 
 
 @app.command(
@@ -72,24 +67,18 @@ def show(
 )
 def export(context: typer.Context, kind: OfKind = None) -> None:
     with terminal_of(context).open() as ledger:
-        for members in _pages(ledger, kind, None):
-            for member in members:
-                put_json(_out(member))
+        put_list(_pages(ledger, kind, None), shown.member_table(), shown.member_row, _out, json=True)
 
 
-def _pages(ledger: MemberLedger, kind: Kind | None, text: str | None) -> Iterator[Sequence[Member]]:
+def _pages(ledger: MemberLedger, kind: Kind | None, text: str | None) -> Iterator[Page[Member]]:
     """Every member of a kind, or of both, page by page."""
     lists: dict[Kind, Any] = {
         Kind.HUMAN: ledger.members.list_humans,
         Kind.VIRTUAL: ledger.members.list_virtual,
     }
     for one, read in lists.items():
-        cursor: str | None = None
-        while kind in {None, one}:
-            page = read(text=text, limit=LIMIT_MAX, cursor=cursor)
-            yield page.items
-            if (cursor := page.next) is None:
-                break
+        if kind in {None, one}:
+            yield from pages(partial(read, text=text))
 
 
 def _named(ledger: MemberLedger, name: str) -> Iterator[Member]:

@@ -3,19 +3,19 @@
 A source has two folders, ``human_members`` and ``virtual_members``, a ``.yml`` or ``.yaml`` file for each.
 
 Files are read in threads: obstore waits for the server without Python's lock, and so costs half of what a
-task does that is woken twice. Nothing else is done meanwhile: whoever computes while they read makes them
-queue for that lock, which was measured to cost more than it saves.
+task does that is woken twice. What is made of a file is made by the thread that has read it, while the
+server has the next ones ready: a single thread that computes for long would keep the lock from all of them.
 """
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError
@@ -31,6 +31,7 @@ AT_ONCE = 64
 """Files that are read at the same time: a bucket far away answers each after some 20 ms."""
 IN_A_ROW = 8
 """Files that a thread reads before it hands them over."""
+T = TypeVar("T")
 Content = tuple[bytes, str | None, datetime | None]
 """A file's content, its etag and when it was modified."""
 
@@ -87,14 +88,15 @@ class Source:
             await asyncio.to_thread(self._answers)
             raise
 
-    async def read_together(self, files: Sequence[Listed]) -> list[tuple[Listed, bytes]]:
-        """Return files with their contents, in their order; without those that are not there any more.
+    async def read_together(self, files: Sequence[Listed], make: Callable[[Listed, bytes], T]) -> list[T]:
+        """Return what ``make`` makes of files and their contents, in their order.
 
-        One that cannot be read says so as what is wrong with it. Raises Unavailable.
+        Those that are not there any more are left out. One that cannot be read says so as what is wrong
+        with it. Raises Unavailable.
         """
         loop = asyncio.get_running_loop()
         reading = [
-            loop.run_in_executor(self._threads, self._read_some, files[start : start + IN_A_ROW])
+            loop.run_in_executor(self._threads, self._read_some, files[start : start + IN_A_ROW], make)
             for start in range(0, len(files), IN_A_ROW)
         ]
         try:
@@ -133,15 +135,15 @@ class Source:
             raise said from None
         return content, _plain(meta["e_tag"]), meta["last_modified"]
 
-    def _read_some(self, files: Sequence[Listed]) -> list[tuple[Listed, bytes]]:
+    def _read_some(self, files: Sequence[Listed], make: Callable[[Listed, bytes], T]) -> list[T]:
         found = []
         for file in files:
             try:
-                found.append((file, b"" if file.wrong else self._read(file.path)[0]))
+                found.append(make(file, b"" if file.wrong else self._read(file.path)[0]))
             except FileNotFoundError:
                 continue  # it has gone since it was listed: the next sync sees to it
             except Refused as refused:
-                found.append((replace(file, etag=None, wrong=refused.message), b""))
+                found.append(make(replace(file, etag=None, wrong=refused.message), b""))
         return found
 
     def _list(self) -> Iterator[Listed]:

@@ -137,10 +137,9 @@ async def plan(
         mine = [listed[uri] for uri in wanted if listed[uri].kind is kind]
         compared = Compared(kind, gone, prune, spool)
         for some in _some(mine):
-            found = [
-                seen_file(file, source.uri(file.path), content, file.etag)
-                for file, content in await source.read_together(some)
-            ]
+            found = await source.read_together(
+                some, lambda file, content: seen_file(file, source.uri(file.path), content, file.etag)
+            )
             await compared.take(
                 members, [replace(file, known=known.get(file.file_uri, NEVER)) for file in found]
             )

@@ -1,27 +1,25 @@
 """The operations on tasks: the only place that queries ``tasks``."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from daicho.core.dialect import clock, insert
 from daicho.core.errors import Conflict, Invalid, NotFound
 from daicho.core.model import check_text
 from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query
-from daicho.core.page import LIMIT_MAX, Page, check_limit, keyset
+from daicho.core.page import LIMIT_MAX, Page, keyset
 from daicho.core.types import now, uuid_text
 from daicho.tasks.counting import Addition, add_up
 from daicho.tasks.models import COUNTS, Task
 from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
-from daicho.tasks.rows import IDENTITY, SETTABLE, checked, new_row, whole_count, whole_row
-from daicho.tasks.schemas import ENDED, LEADS_TO, TASK, Adopted, Reaped, TaskStatus
-
-log = logging.getLogger("daicho")
+from daicho.tasks.rows import SETTABLE, checked, new_row, whole_count, whole_row
+from daicho.tasks.schemas import ENDED, TASK, Adopted, Reaped, TaskStatus
+from daicho.tasks.statements import fail_unseen, found, inserted, move, nothing, same, some, take
 
 
 class TaskStore(Store[Mode]):
@@ -44,12 +42,12 @@ class TaskStore(Store[Mode]):
         that is there. Raises Conflict if that one is about something else; Invalid. Seed 001, ``create``.
         """
         row = new_row(task_data)
-        return _inserted(session, row) or _same(session, row)
+        return inserted(session, row) or same(session, row)
 
     @query
     def get_by_uuid(self, session: Session, uuid: str | UUID) -> Task | None:
         """Return a task, or None if there is none. Seed 001, ``get_by_uuid``."""
-        return _found(session, uuid)
+        return found(session, uuid)
 
     @operation
     def update(self, session: Session, uuid: str | UUID, updates: Mapping[str, Any]) -> Task | None:
@@ -67,7 +65,7 @@ class TaskStore(Store[Mode]):
         if empty := [name for name in values if values[name] is None and not SETTABLE[name].nullable]:
             raise Invalid(f"{empty[0]} cannot be empty", f"{empty[0]} は空にできません")
         status = values.pop("status", None)
-        task = _found(session, uuid, lock=True)
+        task = found(session, uuid, lock=True)
         if task is None:
             return None
         if "process_id" in values or "hostname" in values:
@@ -80,7 +78,7 @@ class TaskStore(Store[Mode]):
                 "completed_at は空にできません: タスクは終了しています",
             )
         if status is not None:
-            _move(session, task.uuid, TaskStatus(status))
+            move(session, task.uuid, TaskStatus(status))
         if values:
             session.execute(update(Task).where(Task.uuid == task.uuid).values(values))
         return session.execute(
@@ -109,7 +107,7 @@ class TaskStore(Store[Mode]):
         Invalid for an unknown status; Conflict where the task has ended (``resume`` takes it up again),
         or is in other hands. Seed 001, ``update_status``.
         """
-        return _move(session, uuid, TaskStatus.of(status), error_message, claim)
+        return move(session, uuid, TaskStatus.of(status), error_message, claim)
 
     @grouped(add_up)
     def update_statistics(
@@ -133,12 +131,12 @@ class TaskStore(Store[Mode]):
     @operation
     def complete(self, session: Session, uuid: str | UUID) -> bool:
         """Record that a task is done. As ``update_status``. Seed 001, ``complete``."""
-        return _move(session, uuid, TaskStatus.COMPLETED)
+        return move(session, uuid, TaskStatus.COMPLETED)
 
     @operation
     def fail(self, session: Session, uuid: str | UUID, error_message: str) -> bool:
         """Record that a task has failed, and why. As ``update_status``. Seed 001, ``fail``."""
-        return _move(session, uuid, TaskStatus.FAILED, error_message)
+        return move(session, uuid, TaskStatus.FAILED, error_message)
 
     @query
     def list_by_status(
@@ -149,18 +147,18 @@ class TaskStore(Store[Mode]):
         Args:
             limit: 1 to 1,000. offset: how many to leave out.
         """
-        return _some(session, Task.status == TaskStatus.of(status).value, limit, offset)
+        return some(session, Task.status == TaskStatus.of(status).value, limit, offset)
 
     @query
     def list_by_user(self, session: Session, user: str, limit: int = 100, offset: int = 0) -> Sequence[Task]:
         """Return a user's tasks, newest first. As ``list_by_status``."""
-        return _some(session, Task.user == check_text("user", user), limit, offset)
+        return some(session, Task.user == check_text("user", user), limit, offset)
 
     @operation
     def delete(self, session: Session, uuid: str | UUID) -> bool:
         """Delete a task; its files stay. Returns whether there was one. Seed 001, ``delete``."""
         gone = session.execute(delete(Task).where(Task.uuid == uuid_text(uuid)).returning(Task.uuid))
-        return gone.first() is not None or _nothing(uuid)
+        return gone.first() is not None or nothing(uuid)
 
     # -- what Daicho adds -----------------------------------------------------------------------------
 
@@ -245,7 +243,7 @@ class TaskStore(Store[Mode]):
     @operation
     def stop(self, session: Session, uuid: str | UUID, error_message: str | None = None) -> bool:
         """Record that a task is stopped; its agent is told at its next heartbeat. As ``update_status``."""
-        return _move(session, uuid, TaskStatus.STOPPED, error_message)
+        return move(session, uuid, TaskStatus.STOPPED, error_message)
 
     @operation
     def resume(
@@ -263,10 +261,10 @@ class TaskStore(Store[Mode]):
 
         Returns whether there is such a task. Raises Conflict while another process works on it.
         """
-        task = _found(session, uuid, lock=True)
+        task = found(session, uuid, lock=True)
         if task is None:
-            return _nothing(uuid)
-        _take(session, task, {"process_id": process_id, "hostname": hostname})
+            return nothing(uuid)
+        take(session, task, {"process_id": process_id, "hostname": hostname})
         return True
 
     @operation
@@ -282,16 +280,16 @@ class TaskStore(Store[Mode]):
         """
         row = new_row({**task_data, "status": "running"})
         row |= {"heartbeat_at": clock(session), "claim": str(uuid4())}
-        if (task := _inserted(session, row)) is not None:
+        if (task := inserted(session, row)) is not None:
             return task
-        task = _same(session, row, lock=True)
+        task = same(session, row, lock=True)
         if not resume and task.status != TaskStatus.PENDING:
             raise Conflict(
                 f"task {task.uuid} is {task.status} already; resume it",
                 f"タスク {task.uuid} は既に {task.status} です。再開してください",
             )
         fresh = {name: row[name] for name in row if name in task_data and name not in {"uuid", "created_at"}}
-        _take(session, task, fresh)
+        take(session, task, fresh)
         return session.execute(
             select(Task).where(Task.uuid == task.uuid), execution_options={"populate_existing": True}
         ).scalar_one()
@@ -331,7 +329,7 @@ class TaskStore(Store[Mode]):
             page = keyset(session, running, [Task.uuid], limit=LIMIT_MAX, cursor=cursor)
             for task in page.items:
                 reason = why_gone(task, at, stale_after)
-                if reason is not None and (dry_run or _fail_unseen(session, task, reason.en)):
+                if reason is not None and (dry_run or fail_unseen(session, task, reason.en)):
                     reaped.append(Reaped(task, reason))
             if (cursor := page.next) is None:
                 return reaped
@@ -354,129 +352,3 @@ class TaskStore(Store[Mode]):
         ).all()
         differing = sorted(uuid for uuid, status in there if checked[uuid]["status"] != status)
         return Adopted(len(added), len(rows) - len(added), tuple(differing))
-
-
-# -- shared statements -----------------------------------------------------------------------------
-
-
-def _found(session: Session, uuid: str | UUID, *, lock: bool = False) -> Task | None:
-    statement = select(Task).where(Task.uuid == uuid_text(uuid))
-    return session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
-
-
-def _nothing(uuid: str | UUID) -> bool:
-    """Say in the log that there is no such task, as the answer says it: False."""
-    log.debug("no such task: %.60s", uuid)
-    return False
-
-
-def _inserted(session: Session, row: dict[str, Any]) -> Task | None:
-    statement = insert(session, Task).values(row).on_conflict_do_nothing(index_elements=["uuid"])
-    return session.execute(statement.returning(Task)).scalar_one_or_none()
-
-
-def _same(session: Session, row: Mapping[str, Any], *, lock: bool = False) -> Task:
-    """Return the task of a row's uuid, which must be about the same thing."""
-    task = _found(session, row["uuid"], lock=lock)
-    if task is not None and all(getattr(task, name) == row[name] for name in IDENTITY):
-        return task
-    raise Conflict(
-        f"task {row['uuid']} is there already, and about something else",
-        f"タスク {row['uuid']} は既にあり、対象が異なります",
-    )
-
-
-def _some(session: Session, condition: Any, limit: int, offset: int) -> Sequence[Task]:
-    check_limit(limit)
-    if not 0 <= offset < 2**63:
-        raise Invalid(f"offset is {offset}; 0 or more", f"offset が {offset} です。0 以上にしてください")
-    newest = select(Task).where(condition).order_by(Task.created_at.desc(), Task.uuid.desc())
-    return session.execute(newest.limit(limit).offset(offset)).scalars().all()
-
-
-def _move(
-    session: Session,
-    uuid: str | UUID,
-    status: TaskStatus,
-    error_message: str | None = None,
-    claim: str | None = None,
-) -> bool:
-    """Move a task to a status if its present one leads there; return whether there is such a task."""
-    key, moment = uuid_text(uuid), now()
-    values: dict[str, Any] = {"status": status.value}
-    if status is TaskStatus.RUNNING:
-        values["started_at"] = func.coalesce(Task.started_at, moment)
-        values["heartbeat_at"] = case((Task.heartbeat_at.is_not(None), clock(session)))
-    if status.ended:
-        values["completed_at"] = func.coalesce(Task.completed_at, moment)
-    if error_message is not None:
-        message = check_text("error_message", error_message)
-        # What was said when it ended stays: who ends it a second time knows less.
-        first = func.coalesce(Task.error_message, message) if status.ended else message
-        values["error_message"] = case((Task.status == status.value, first), else_=message)
-    left = [other.value for other in TaskStatus if other not in LEADS_TO[status]]
-    mine = [Task.uuid == key, *([Task.claim == claim] if claim else [])]
-    moved = session.execute(
-        update(Task).where(*mine, Task.status.not_in(left)).values(values).returning(Task.uuid)
-    )
-    if moved.first() is not None:
-        return True
-    task = _found(session, uuid)
-    if task is None:
-        return _nothing(uuid)
-    if claim and task.claim != claim:
-        raise Conflict(
-            f"task {key} is in the hands of another process", f"タスク {key} は別のプロセスが引き継いでいます"
-        )
-    raise Conflict(
-        f"task {key} is {task.status}: it cannot become {status.value}"
-        + (" unless it is resumed" if task.status in ENDED else ""),
-        f"タスク {key} は {task.status} なので {status.value} にできません"
-        + ("。先に再開してください" if task.status in ENDED else ""),
-    )
-
-
-def _take(session: Session, task: Task, values: Mapping[str, Any]) -> None:
-    """Let a locked task run, for the process that the values name.
-
-    Raises Conflict while another process works on it, as far as anyone here can know.
-    """
-    process = Task.row(process_id=values.get("process_id"), hostname=values.get("hostname"))
-    process["process_identity"] = recorded_identity(process["process_id"], process["hostname"], now())
-    at = clock(session)
-    seen = task.process_id is not None or task.heartbeat_at is not None
-    own = task.process_identity is not None and task.process_identity == process["process_identity"]
-    if task.status == TaskStatus.RUNNING and seen and not own and why_gone(task, at, STALE_AFTER) is None:
-        where = f"{task.process_id or '?'} ({task.hostname or '?'})"
-        raise Conflict(
-            f"task {task.uuid} is being worked on by process {where}",
-            f"タスク {task.uuid} はプロセス {where} が処理中です",
-        )
-    taken = {
-        **values,
-        **process,
-        "heartbeat_at": at if process["process_id"] else None,
-        "claim": str(uuid4()),
-        "status": TaskStatus.RUNNING.value,
-        "started_at": func.coalesce(Task.started_at, now()),
-        "completed_at": None,
-        "error_message": None,
-    }
-    session.execute(update(Task).where(Task.uuid == task.uuid).values(taken))
-
-
-def _fail_unseen(session: Session, task: Task, reason: str) -> bool:
-    """Mark a task failed unless anything of its process has changed since it was read."""
-    failed = session.execute(
-        update(Task)
-        .where(
-            Task.uuid == task.uuid,
-            Task.status == TaskStatus.RUNNING,
-            Task.process_id.is_not_distinct_from(task.process_id),
-            Task.process_identity.is_not_distinct_from(task.process_identity),
-            Task.heartbeat_at.is_not_distinct_from(task.heartbeat_at),
-        )
-        .values(status=TaskStatus.FAILED.value, completed_at=now(), error_message=reason)
-        .returning(Task.uuid)
-    )
-    return failed.first() is not None

@@ -212,9 +212,12 @@ def price_book(session: Session | Connection) -> PriceBook:
 
     One small query. As long as prices are the same it is the same book, with all that it remembers.
     """
-    columns = [UsagePrice.__table__.c[name] for name in Rule.__slots__]
-    rows = session.execute(select(*columns).order_by(UsagePrice.created_at, UsagePrice.id))
-    return _book(tuple(Rule(*row) for row in rows))
+    return _book(tuple(Rule(*row) for row in session.execute(RULES)))
+
+
+RULES = select(*[UsagePrice.__table__.c[name] for name in Rule.__slots__]).order_by(
+    UsagePrice.created_at, UsagePrice.id
+)
 
 
 @lru_cache(32)
