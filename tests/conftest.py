@@ -1,17 +1,14 @@
-"""Fixtures for every test: a real SQLite file and a real PostgreSQL database, fresh each time."""
+"""Fixtures for every test: a real SQLite file and a real PostgreSQL database, without rows each time."""
 
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
 
-from daicho import Ledger, Settings, migrations
-from daicho.ledger import open_database
+from daicho import Ledger
+from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.faces import Faces, both_faces
 from tests.postgres import Cluster
 
@@ -52,42 +49,49 @@ def postgres_server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def new_postgres(postgres_server: str) -> Iterator[Callable[..., str]]:
-    """Make a database: migrated (a clone of one template), or empty."""
-    template = f"daicho_template_{uuid4().hex[:8]}"
-    made = [template]
-    _execute(postgres_server, f'CREATE DATABASE "{template}"')
-    database = open_database(_named(postgres_server, template), Settings())
-    migrations.run(database, "upgrade", "head")
-    database.close()
+def postgres_databases(postgres_server: str) -> Iterator[PostgresDatabases]:
+    """The server's databases for tests. Those of our own cluster end with it."""
+    databases = PostgresDatabases(postgres_server)
+    yield databases
+    if "DAICHO_TEST_POSTGRES_URL" in os.environ:
+        databases.close()
 
-    def new(*, migrated: bool = True) -> str:
-        name = f"daicho_test_{uuid4().hex[:12]}"
-        source = template if migrated else "template0"
-        _execute(postgres_server, f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
-        made.append(name)
-        return _named(postgres_server, name)
 
-    yield new
-    for name in reversed(made):
-        _execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+@pytest.fixture(scope="session")
+def new_postgres(postgres_databases: PostgresDatabases) -> Callable[..., str]:
+    """Make a PostgreSQL database: migrated, or (``migrated=False``) empty."""
+    return postgres_databases.new
+
+
+@pytest.fixture(scope="session")
+def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Put an SQLite database at the newest revision at a path."""
+    return SqliteDatabases(tmp_path_factory.mktemp("sqlite")).new
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """A new SQLite file, not made yet."""
+def unmade_url(tmp_path: Path) -> str:
+    """An SQLite file that is not made yet."""
     return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
 @pytest.fixture
-def postgres_url(new_postgres: Callable[..., str]) -> str:
-    """A new PostgreSQL database at the newest revision."""
-    return new_postgres()
+def sqlite_url(new_sqlite: Callable[[Path], str], tmp_path: Path) -> str:
+    """A new SQLite file at the newest revision."""
+    return new_sqlite(tmp_path / "ledger.db")
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    """A PostgreSQL database at the newest revision, without any rows."""
+    url = postgres_databases.borrow()
+    yield url
+    postgres_databases.give_back(url)
 
 
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest) -> str:
-    """A new database, once of each kind."""
+    """A new database at the newest revision, once of each kind."""
     return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
 
 
@@ -95,7 +99,7 @@ def url(request: pytest.FixtureRequest) -> str:
 def empty_url(request: pytest.FixtureRequest) -> str:
     """A new database without a single table, once of each kind."""
     if request.param == "sqlite":
-        return request.getfixturevalue("sqlite_url")
+        return request.getfixturevalue("unmade_url")
     return request.getfixturevalue("new_postgres")(migrated=False)
 
 
@@ -111,12 +115,3 @@ def face(request: pytest.FixtureRequest, url: str) -> Iterator[Faces]:
     """A ledger on each database and each face, called alike: a test that takes it runs four times."""
     with both_faces(url, asynchronous=request.param == "async") as face:
         yield face
-
-
-def _named(server: str, name: str) -> str:
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
-
-
-def _execute(server: str, statement: str) -> None:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(statement)

@@ -57,7 +57,7 @@ class Cluster:
             "-c shared_preload_libraries=pg_stat_statements"
         )
         if not self._durable:
-            options += " -c fsync=off -c full_page_writes=off"
+            options += " -c fsync=off -c full_page_writes=off -c autovacuum=off"
         log = str(self.folder / "server.log")
         self._run("pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-l", log, "-o", options)
 

@@ -1,6 +1,7 @@
 """A real server: uvicorn on a free port of 127.0.0.1, with a ledger of its own."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from daicho.server.network import bind
 from daicho.server.sessions import Sessions
 
 TOKEN = "a-token-for-the-tests-only"
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Every client would read the authorities' certificates anew, and speaks plain HTTP."""
 
 
 @dataclass
@@ -29,7 +32,9 @@ class Running:
     def client(self, token: str | None = TOKEN, **headers: str) -> httpx.Client:
         """Return a client with a bearer token, or (None) with none."""
         given = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.base, headers=given | headers, timeout=20, trust_env=False)
+        return httpx.Client(
+            base_url=self.base, headers=given | headers, timeout=20, trust_env=False, verify=NO_TLS
+        )
 
 
 @contextmanager

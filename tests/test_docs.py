@@ -1,11 +1,12 @@
 """The documents are run: what the READMEs print works as printed."""
 
 import re
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.processes import python
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.ja.md")
@@ -16,33 +17,43 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", [*READMES, "docs/tasks.md", "docs/tasks.ja.md", "docs/usage.md", "docs/usage.ja.md"]
+    "name",
+    [
+        *READMES,
+        "docs/tasks.md",
+        "docs/tasks.ja.md",
+        "docs/usage.md",
+        "docs/usage.ja.md",
+        "docs/guilds.md",
+        "docs/guilds.ja.md",
+    ],
 )
 def test_the_programs_of_the_documents_run(name: str, tmp_path: Path) -> None:
     programs = blocks(name, "python")
     assert programs
     for program in programs:
-        done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+        done = python("-c", program, folder=tmp_path)
         assert done.returncode == 0, done.stderr
-        said = ("お電話ありがとうございます", "予約をお願いします", "completed", "1200")
+        said = ("お電話ありがとうございます", "予約をお願いします", "サーバーエラー", "completed", "1200")
         assert any(text in done.stdout for text in said)
 
 
+@cache
+def help_of(*command: str) -> str:
+    done = python("-m", "daicho", *command, "--help")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("name", READMES)
-def test_the_commands_of_the_readme_exist(name: str, tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_exist(name: str) -> None:
     for line in "".join(blocks(name, "sh")).splitlines():
         words = line.split("#")[0].split()
         if words[0] == "daicho":
             command = [word for word in words[1:3] if not word.startswith("-")]
-            done = subprocess.run(
-                [sys.executable, "-m", "daicho", *command, "--help"],
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, done.stderr
+            said = help_of(*command)
             for option in (word for word in words if word.startswith("--")):
-                assert option in done.stdout
+                assert option in said
         elif words[0] == "make":
             assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

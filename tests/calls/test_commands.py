@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daicho import Ledger
-from tests.cli.terminal import COMMAND, Here, one_line, surroundings
+from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
 
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
 
@@ -229,10 +229,7 @@ def test_a_script_records_a_call(here: Here, ledger: Ledger) -> None:
 
 def test_delete_asks_first(filled: Ledger, url: str) -> None:
     def delete(*arguments: str, answer: str = "") -> int:
-        command = [*COMMAND, "calls", "delete", *arguments]
-        return subprocess.run(
-            command, env=surroundings(url), input=answer, text=True, capture_output=True
-        ).returncode
+        return daicho("calls", "delete", *arguments, url=url, stdin=answer.encode()).returncode
 
     assert delete("call-1", answer="n\n") == 1
     assert delete("call-1") == 1

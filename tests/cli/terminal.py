@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daicho import cli
+from tests.processes import python
 
 COMMAND = [sys.executable, "-m", "daicho"]
 
@@ -15,7 +16,14 @@ COMMAND = [sys.executable, "-m", "daicho"]
 def daicho(
     *arguments: str, url: str | None = None, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
+    """Run the command in a process of its own, whose imports were made before."""
+    return python("-m", "daicho", *arguments, given=stdin, environment=surroundings(url, **environment))
+
+
+def started(
+    *arguments: str, url: str | None = None, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person does, from Python's start: in any language and locale."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         input=stdin,

@@ -6,7 +6,8 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from daicho import migrations
-from tests.cli.terminal import daicho, one_line
+from tests.cli.terminal import daicho, one_line, started
+from tests.migrations.test_migrations import own_source
 
 
 def test_the_schema_goes_up_down_and_up_again(empty_url: str) -> None:
@@ -34,36 +35,32 @@ def test_history_lists_every_revision() -> None:
     assert len(only.splitlines()) == 1
 
 
-def test_history_marks_the_databases_own(sqlite_url: str) -> None:
-    daicho("db", "upgrade", "20251121_01", url=sqlite_url)
-    assert "20251121_01 (current)" in daicho("db", "history", "-i", url=sqlite_url).stdout
+def test_history_marks_the_databases_own(unmade_url: str) -> None:
+    daicho("db", "upgrade", "20251121_01", url=unmade_url)
+    assert "20251121_01 (current)" in daicho("db", "history", "-i", url=unmade_url).stdout
 
 
-def test_a_revision_that_does_not_exist_is_one_line(sqlite_url: str) -> None:
+def test_a_revision_that_does_not_exist_is_one_line(unmade_url: str) -> None:
     for command in ("upgrade", "downgrade"):
-        done = daicho("db", command, "nonsense", url=sqlite_url)
+        done = daicho("db", command, "nonsense", url=unmade_url)
         assert done.returncode == 1
         assert "nonsense" in one_line(done.stderr)
 
 
-def test_revision_writes_a_file(sqlite_url: str) -> None:
-    daicho("db", "upgrade", url=sqlite_url)
-    before = set(migrations.FOLDER.glob("versions/*.py"))
-    try:
-        done = daicho("db", "revision", "-m", "try it", "--autogenerate", url=sqlite_url)
-        assert done.returncode == 0, done.stderr
-        (new,) = set(migrations.FOLDER.glob("versions/*.py")) - before
-        assert f"Generating {new}" in " ".join(done.stdout.split())
-        content = new.read_text()
-        assert content.startswith('"""try it')
-        assert "pass" in content.split("def upgrade")[1]
-    finally:
-        for path in set(migrations.FOLDER.glob("versions/*.py")) - before:
-            path.unlink()
+def test_revision_writes_a_file(sqlite_url: str, tmp_path: Path) -> None:
+    source = own_source(tmp_path / "own")
+    done = started("db", "revision", "-m", "try it", "--autogenerate", url=sqlite_url, PYTHONPATH=str(source))
+    assert done.returncode == 0, done.stderr
+    before = {path.name for path in migrations.FOLDER.glob("versions/*.py")}
+    (new,) = (path for path in source.glob("daicho/migrations/versions/*.py") if path.name not in before)
+    assert f"Generating {new}" in " ".join(done.stdout.split())
+    content = new.read_text()
+    assert content.startswith('"""try it')
+    assert "pass" in content.split("def upgrade")[1]
 
 
-def test_revision_from_an_older_database_is_one_line(sqlite_url: str, tmp_path: Path) -> None:
-    daicho("db", "upgrade", "20251121_01", url=sqlite_url)
-    done = daicho("db", "revision", "-m", "no", "--autogenerate", url=sqlite_url)
+def test_revision_from_an_older_database_is_one_line(unmade_url: str, tmp_path: Path) -> None:
+    daicho("db", "upgrade", "20251121_01", url=unmade_url)
+    done = daicho("db", "revision", "-m", "no", "--autogenerate", url=unmade_url)
     assert done.returncode == 1
     assert "not up to date" in one_line(done.stderr)

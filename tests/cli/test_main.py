@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from daicho import Ledger, cli
-from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings, written
+from tests.cli.terminal import COMMAND, Here, daicho, one_line, started, surroundings, written
 from tests.postgres import free_port
 
 
@@ -187,7 +187,7 @@ def test_ctrl_c_ends_it_quietly(url: str) -> None:
 
 def test_it_speaks_utf8_whatever_the_locale(url: str) -> None:
     daicho("calls", "append", "call-1", "user", "こんにちは 🙂", "--client", "c", url=url)
-    done = daicho("calls", "show", "call-1", url=url, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    done = started("calls", "show", "call-1", url=url, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert "こんにちは 🙂" in done.stdout
 
 
@@ -199,7 +199,7 @@ def test_sql_is_shown_beside_the_answer(sqlite_url: str) -> None:
 
 
 def test_it_speaks_japanese() -> None:
-    assert "通話とその会話" in daicho("--help", DAICHO_LANG="ja").stdout
+    assert "通話とその会話" in started("--help", DAICHO_LANG="ja").stdout
     done = daicho("calls", "show", "call-1", url="sqlite:///new.db", DAICHO_LANG="ja")
     assert one_line(done.stderr) == "通話が見つかりません: call-1"
 
@@ -208,11 +208,11 @@ def test_the_version() -> None:
     from daicho import __version__
 
     for command in ("version", "--version"):
-        assert daicho(command).stdout == f"daicho {__version__}\n"
+        assert started(command).stdout == f"daicho {__version__}\n"
 
 
 def test_the_option_goes_before_the_environment(sqlite_url: str) -> None:
-    done = daicho("--database", sqlite_url, "calls", "list", url="mysql://nowhere")
+    done = started("--database", sqlite_url, "calls", "list", url="mysql://nowhere")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

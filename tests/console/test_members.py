@@ -136,8 +136,10 @@ def test_many_labels_are_counted_on_the_card_and_all_on_the_page(console: Consol
     expect(page.get_by_role("list", name="Skills").locator("li")).to_have_text(skills)
 
 
-def test_files_in_trouble_are_in_sight_until_they_are_mended(url: str, serve: Callable[[str], Any]) -> None:
-    with serve(url) as console, Ledger(url) as ledger:
+def test_files_in_trouble_are_in_sight_until_they_are_mended(
+    sqlite_url: str, serve: Callable[[str], Any]
+) -> None:
+    with serve(sqlite_url) as console, Ledger(sqlite_url) as ledger:
         save(ledger, Kind.VIRTUAL, "Iris")
         page = console.page("/members")
         warning = page.get_by_role("region", name="Files that could not be taken over")
@@ -167,8 +169,8 @@ def test_files_in_trouble_are_in_sight_until_they_are_mended(url: str, serve: Ca
         expect(warning).not_to_contain_text(uri)
 
 
-def test_the_demo_fills_the_pages_once_and_goes_on(url: str, serve: Callable[[str], Any]) -> None:
-    with serve(url) as console, Ledger(url) as ledger:
+def test_the_demo_fills_the_pages_once_and_goes_on(sqlite_url: str, serve: Callable[[str], Any]) -> None:
+    with serve(sqlite_url) as console, Ledger(sqlite_url) as ledger:
         now = datetime.now(UTC)
         assert demo.fill(ledger, random.Random(1), now) == 20
         before = ledger.members.known_files("")
@@ -180,7 +182,7 @@ def test_the_demo_fills_the_pages_once_and_goes_on(url: str, serve: Callable[[st
         expect(page.locator(".d-trouble-file")).to_have_count(2)
 
         async def changes(count: int) -> list[str | None]:
-            async with AsyncLedger(url) as live:
+            async with AsyncLedger(sqlite_url) as live:
                 rng = random.Random(3)
                 return [await demo.change_one(live, rng) for _ in range(count)]
 

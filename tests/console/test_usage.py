@@ -364,13 +364,13 @@ def test_former_months_are_offered_and_a_month_of_the_address_too() -> None:
 
 
 def test_a_calls_page_says_what_it_has_cost(
-    url: str, serve: Callable[[str], Any], writing: Callable[..., Any]
+    console: Console, ledger: Ledger, writing: Callable[..., Any]
 ) -> None:
-    with serve(url) as console, writing(url, "usage") as write, Ledger(url) as ledger:
+    with writing(console.url, "usage") as write:
         call_id = "costs/1 ü"
         ledger.calls.start(call_id, "client-001")
-        ledger.calls.start("other", "client-001")
-        tenant = ledger.usage.create_tenant("甲").id
+        ledger.calls.start("costs/2", "client-001")
+        tenant = ledger.usage.create_tenant("costs").id
         page = opened(console, "/calls/" + quote(call_id, safe=""))
         expect(page.locator(".d-facts").first).to_be_visible()
         expect(page.locator(".d-cost")).to_be_hidden()
@@ -379,7 +379,7 @@ def test_a_calls_page_says_what_it_has_cost(
         expect(page.locator(".d-cost")).to_contain_text("$0.000400")
         expect(page.locator(".d-cost")).to_contain_text("1,500 → 70")
         write("record", **{**given, "model": "nobody-knows"}, input_tokens=10)
-        write("record", **{**given, "source": "call:other"}, cost_usd=50.0)
+        write("record", **{**given, "source": "call:costs/2"}, cost_usd=50.0)
         expect(page.locator(".d-cost")).to_contain_text("2 (1 without a price)")
         expect(page.locator(".d-cost")).to_contain_text("$0.000400")
         page.get_by_role("link", name="Each call").click()
@@ -391,10 +391,10 @@ def test_a_calls_page_says_what_it_has_cost(
         page.get_by_role("link", name="Open its page").click()
         expect(page.locator(".d-cost")).to_contain_text("$2.00")
         ledger.calls.complete(call_id)
-        ledger.calls.complete("other")
+        ledger.calls.complete("costs/2")
         listed = opened(console, "/calls")
         expect(listed.locator("a.d-tr", has_text=call_id)).to_contain_text("$2.00")
-        expect(listed.locator("a.d-tr", has_text="other")).to_contain_text("$50.00")
+        expect(listed.locator("a.d-tr", has_text="costs/2")).to_contain_text("$50.00")
         write("record", **given, cost_usd=1.0)
         expect(listed.locator("a.d-tr", has_text=call_id)).to_contain_text("$3.00")
 

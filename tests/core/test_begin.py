@@ -2,10 +2,13 @@
 
 import asyncio
 import random
+from contextlib import suppress
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from daicho import AsyncLedger, Ledger, NotFound
+from daicho import AsyncLedger, Conflict, Ledger, NotFound
 
 
 def test_what_is_written_together_is_seen_together(url: str) -> None:
@@ -26,6 +29,18 @@ def test_an_error_of_one_operation_may_be_caught_and_the_rest_kept(url: str) -> 
                 tx.calls.append_log("nowhere", "ai", "x")
             tx.calls.complete("call-1")
         assert ledger.calls.get("call-1").ended_at is not None
+
+
+def test_an_error_that_undid_the_transaction_is_not_passed_over(url: str) -> None:
+    """PostgreSQL answers COMMIT with a rollback then, and without a word."""
+    undoing = text("ROLLBACK" if url.startswith("sqlite") else "SELECT 1 / 0")
+    with Ledger(url) as ledger:
+        with pytest.raises(Conflict, match="nothing was saved"), ledger.database.begin() as session:
+            session.execute(text("UPDATE rollup_state SET in_bulk = 7"))
+            with suppress(DBAPIError):
+                session.execute(undoing)
+        with ledger.database.begin() as session:
+            assert session.scalar(text("SELECT in_bulk FROM rollup_state")) == 0
 
 
 def test_many_tasks_each_hold_a_transaction(url: str) -> None:

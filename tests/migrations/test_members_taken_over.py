@@ -276,16 +276,16 @@ def test_what_references_a_member_still_does(empty_url: str, action: str) -> Non
     assert execute(empty_url, "SELECT * FROM notes") == [(1, "a")]
 
 
-def test_rows_that_reference_no_member_are_named(sqlite_url: str) -> None:
+def test_rows_that_reference_no_member_are_named(unmade_url: str) -> None:
     make(
-        sqlite_url,
+        unmade_url,
         "CREATE TABLE notes (member INTEGER REFERENCES human_members (id))",
         "INSERT INTO notes VALUES (99)",
     )
     with pytest.raises(
         Outdated, match=r"reference human_members .* \(1\): notes \(row 1\); delete these rows"
     ):
-        upgrade(sqlite_url)
+        upgrade(unmade_url)
 
 
 # -- times ----------------------------------------------------------------------------------------
@@ -323,11 +323,11 @@ def test_whoever_had_another_zone_gives_it_first(new_postgres: Callable[..., str
         ("'2025-11-21'", 0),
     ],
 )
-def test_times_that_sqlite_kept_in_any_spelling(sqlite_url: str, written: str, hour: int) -> None:
-    make(sqlite_url, person("Emma", created=written))
-    upgrade(sqlite_url)
-    assert people(sqlite_url)["Emma"].created_at.hour == hour
-    ((kept,),) = execute(sqlite_url, "SELECT created_at FROM human_members")
+def test_times_that_sqlite_kept_in_any_spelling(unmade_url: str, written: str, hour: int) -> None:
+    make(unmade_url, person("Emma", created=written))
+    upgrade(unmade_url)
+    assert people(unmade_url)["Emma"].created_at.hour == hour
+    ((kept,),) = execute(unmade_url, "SELECT created_at FROM human_members")
     assert len(str(kept)) == len("2025-11-21 08:18:22.000000")
 
 
@@ -379,9 +379,9 @@ def test_a_file_stays_with_the_member_that_was_changed_last(empty_url: str) -> N
     assert differences(empty_url) == []
 
 
-def test_it_is_said_in_japanese_too(sqlite_url: str) -> None:
-    make(sqlite_url, person("古い", file="'a.yml'"), person("新しい", file="'a.yml'"))
-    said = daicho("db", "upgrade", url=sqlite_url, DAICHO_LANG="ja").stderr
+def test_it_is_said_in_japanese_too(unmade_url: str) -> None:
+    make(unmade_url, person("古い", file="'a.yml'"), person("新しい", file="'a.yml'"))
+    said = daicho("db", "upgrade", url=unmade_url, DAICHO_LANG="ja").stderr
     assert (
         "a.yml は最後に更新された 新しい (id 2) のものとします。ファイルなしになったもの: 古い (id 1)" in said
     )
@@ -451,12 +451,12 @@ def test_lists_of_another_type_on_postgresql(new_postgres: Callable[..., str], k
         ("", []),
     ],
 )
-def test_lists_that_sqlite_kept(sqlite_url: str, kind: str, written: str, read: list[str] | None) -> None:
-    make(sqlite_url, person("Emma", skills=f"'{written}'"), JSON=kind)
-    upgrade(sqlite_url)
-    assert people(sqlite_url)["Emma"].skills == read
-    assert differences(sqlite_url) == []
-    with Ledger(sqlite_url) as ledger:
+def test_lists_that_sqlite_kept(unmade_url: str, kind: str, written: str, read: list[str] | None) -> None:
+    make(unmade_url, person("Emma", skills=f"'{written}'"), JSON=kind)
+    upgrade(unmade_url)
+    assert people(unmade_url)["Emma"].skills == read
+    assert differences(unmade_url) == []
+    with Ledger(unmade_url) as ledger:
         before = ledger.members.get_human("Emma").updated_at
         if read:
             same = ledger.members.save_or_update_human_member({"name": "Emma", "skills": read})
@@ -474,15 +474,15 @@ def stopped(url: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["['a', 'b']", "{a,b}", '{"a": 1}', '[{"a": 1}]', '["a"'])
-def test_what_is_no_list_is_named(sqlite_url: str, written: str) -> None:
+def test_what_is_no_list_is_named(unmade_url: str, written: str) -> None:
     quoted = written.replace("'", "''")
-    make(sqlite_url, person("good", skills="'[]'"), person("bad", skills=f"'{quoted}'"))
-    stopped(sqlite_url, r'\(1\): id 2: skills is no list of texts like \["one", "two"\]: .*; correct them')
+    make(unmade_url, person("good", skills="'[]'"), person("bad", skills=f"'{quoted}'"))
+    stopped(unmade_url, r'\(1\): id 2: skills is no list of texts like \["one", "two"\]: .*; correct them')
 
 
-def test_a_time_that_is_none_is_named(sqlite_url: str) -> None:
-    make(sqlite_url, person("Emma", updated="'yesterday'"))
-    stopped(sqlite_url, r"\(1\): id 1: updated_at is no time: 'yesterday'; correct them")
+def test_a_time_that_is_none_is_named(unmade_url: str) -> None:
+    make(unmade_url, person("Emma", updated="'yesterday'"))
+    stopped(unmade_url, r"\(1\): id 1: updated_at is no time: 'yesterday'; correct them")
 
 
 def test_names_that_are_missing_or_twice_are_named(empty_url: str) -> None:

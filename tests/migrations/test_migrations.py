@@ -1,5 +1,7 @@
 """The history of the schema: up, down and up again with rows in it, and older databases adopted."""
 
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,13 +14,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+import daicho
 from daicho import Ledger, Outdated, migrations
 from daicho.core.dialect import only_comparable
 from daicho.core.model import Base
 from daicho.ledger import open_database
+from tests.processes import python
 
 ROOT = Path(__file__).parents[2]
-ALEMBIC = [sys.executable, "-m", "alembic", "-c", str(ROOT / "alembic.ini")]
+ALEMBIC = ["-m", "alembic", "-c", str(ROOT / "alembic.ini")]
 
 LIBERTYCALL = """
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, PRIMARY KEY (version_num));
@@ -44,14 +48,17 @@ INSERT INTO call_logs VALUES (5, 'lost-call', '2025-11-21 10:00:00', 'user', '�
 
 
 def alembic(url: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [*ALEMBIC, *arguments],
-        env={"DATABASE_URL": url, "PATH": "/usr/bin:/bin", "DAICHO_LANG": "en"},
-        capture_output=True,
-        text=True,
-    )
+    done = python(*ALEMBIC, *arguments, environment={"DATABASE_URL": url, "DAICHO_LANG": "en"})
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def own_source(folder: Path) -> Path:
+    """A copy of the source, for what writes into it: nobody else is to see a revision come and go."""
+    shutil.copytree(
+        Path(daicho.__file__).parent, folder / "daicho", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return folder
 
 
 def differences(url: str) -> list[object]:
@@ -143,18 +150,25 @@ def test_the_alembic_commands_of_seed_000_work_as_printed(
     alembic(empty_url, "upgrade", "+1")
     alembic(empty_url, "downgrade", "20251121_01")
     alembic(empty_url, "upgrade", "head")
-    made = []
-    try:
-        for arguments in (["-m", "説明"], ["--autogenerate", "-m", "説明"]):
-            before = set((migrations.FOLDER / "versions").glob("*.py"))
-            alembic(empty_url, "revision", *arguments)
-            made += list(set((migrations.FOLDER / "versions").glob("*.py")) - before)
-            assert "説明" in made[-1].read_text()
-            assert "    pass" in made[-1].read_text()
-            made.pop().unlink()
-    finally:
-        for path in made:
-            path.unlink()
+
+
+def test_the_revision_commands_of_seed_000_write_a_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = own_source(tmp_path / "own" / "src") / "daicho" / "migrations" / "versions"
+    shutil.copy(ROOT / "alembic.ini", tmp_path / "own")
+    monkeypatch.chdir(tmp_path / "own")
+    before = set(versions.glob("*.py"))
+    for arguments in (["-m", "説明"], ["--autogenerate", "-m", "説明"]):
+        subprocess.run(
+            [sys.executable, "-m", "alembic", "revision", *arguments],
+            env=os.environ | {"DATABASE_URL": url, "PYTHONPATH": "src"},
+            check=True,
+        )
+        (made,) = set(versions.glob("*.py")) - before
+        assert "説明" in made.read_text()
+        assert "    pass" in made.read_text()
+        made.unlink()
 
 
 def test_a_libertycall_file_is_upgraded_in_place(tmp_path: Path) -> None:
@@ -227,16 +241,16 @@ def test_an_unknown_revision_is_said(url: str) -> None:
     database.close()
 
 
-def test_processes_that_open_a_new_file_together_set_it_up_once(sqlite_url: str) -> None:
+def test_processes_that_open_a_new_file_together_set_it_up_once(unmade_url: str) -> None:
     start = "import sys; from daicho import Ledger; Ledger(sys.argv[1]).calls.start(sys.argv[2], 'c')"
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", start, sqlite_url, f"call-{n}"], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", start, unmade_url, f"call-{n}"], stderr=subprocess.PIPE, text=True
         )
         for n in range(5)
     ]
     assert [(child.wait(), child.stderr and child.stderr.read()) for child in children] == [(0, "")] * 5
-    with Ledger(sqlite_url) as ledger:
+    with Ledger(unmade_url) as ledger:
         assert len(ledger.calls.list()) == 5
 
 

@@ -173,8 +173,8 @@ def test_the_table_is_taken_over_with_its_rows(empty_url: str, zoned: bool, nati
     assert left == []
 
 
-def test_an_old_file_with_times_as_text_is_to_be_adopted(sqlite_url: str) -> None:
-    engine = create_engine(sqlite_url)
+def test_an_old_file_with_times_as_text_is_to_be_adopted(unmade_url: str) -> None:
+    engine = create_engine(unmade_url)
     with engine.begin() as connection:
         columns = ", ".join(
             f"{column.name} {'INTEGER' if isinstance(column.type, Integer) else 'TEXT'}"
@@ -183,7 +183,7 @@ def test_an_old_file_with_times_as_text_is_to_be_adopted(sqlite_url: str) -> Non
         connection.exec_driver_sql(f"CREATE TABLE tasks ({columns})")
         connection.exec_driver_sql("INSERT INTO tasks (uuid, created_at) VALUES ('x', '2025-11-21T08:18:22')")
     engine.dispose()
-    database = open_database(sqlite_url)
+    database = open_database(unmade_url)
     with pytest.raises(Outdated, match="run: daicho tasks adopt FILE"):
         migrations.run(database, "upgrade", "head")
     with database.engine.connect() as connection:
@@ -264,8 +264,8 @@ def test_what_is_no_uuid_stops_the_migration(empty_url: str, wrong: str) -> None
     stopped_by(empty_url, wrong)
 
 
-def test_a_missing_uuid_which_only_sqlite_allows_stops_the_migration(sqlite_url: str) -> None:
-    stopped_by(sqlite_url, None)
+def test_a_missing_uuid_which_only_sqlite_allows_stops_the_migration(unmade_url: str) -> None:
+    stopped_by(unmade_url, None)
 
 
 def test_of_many_that_are_no_uuid_the_first_few_are_named(empty_url: str) -> None:
@@ -303,22 +303,22 @@ REFERENCING = "CREATE TABLE remarks (id INTEGER PRIMARY KEY, task VARCHAR(64) {}
 @pytest.mark.parametrize(
     "reference", ["REFERENCES tasks (uuid) ON DELETE CASCADE", "REFERENCES Tasks", "REFERENCES tasks (UUID)"]
 )
-def test_a_table_that_references_tasks_does_so_afterwards(sqlite_url: str, reference: str) -> None:
-    spelled(sqlite_url, UUID, UUID[:-1] + "0")
+def test_a_table_that_references_tasks_does_so_afterwards(unmade_url: str, reference: str) -> None:
+    spelled(unmade_url, UUID, UUID[:-1] + "0")
     execute(
-        sqlite_url,
+        unmade_url,
         REFERENCING.format(reference),
         f"INSERT INTO remarks VALUES (1, '{UUID}', 'a'), (2, '{UUID[:-1]}0', 'b'), (3, NULL, 'c')",
         "CREATE VIEW shown AS SELECT uuid, text FROM tasks JOIN remarks ON task = uuid",
     )
-    upgrade(sqlite_url)
+    upgrade(unmade_url)
     lower = UUID.lower()
-    assert execute(sqlite_url, "SELECT task FROM remarks") == [(lower,), (lower[:-1] + "0",), (None,)]
-    assert sorted(execute(sqlite_url, "SELECT uuid, text FROM shown")) == [
+    assert execute(unmade_url, "SELECT task FROM remarks") == [(lower,), (lower[:-1] + "0",), (None,)]
+    assert sorted(execute(unmade_url, "SELECT uuid, text FROM shown")) == [
         (lower[:-1] + "0", "b"),
         (lower, "a"),
     ]
-    with Ledger(sqlite_url) as ledger:
+    with Ledger(unmade_url) as ledger:
         ledger.tasks.list()
         with (
             pytest.raises(IntegrityError, match="FOREIGN KEY"),
@@ -327,47 +327,47 @@ def test_a_table_that_references_tasks_does_so_afterwards(sqlite_url: str, refer
             connection.exec_driver_sql("INSERT INTO remarks VALUES (4, 'nowhere', 'd')")
         if "CASCADE" in reference:
             ledger.tasks.delete(UUID)
-            assert execute(sqlite_url, "SELECT id FROM remarks") == [(2,), (3,)]
+            assert execute(unmade_url, "SELECT id FROM remarks") == [(2,), (3,)]
 
 
-def test_a_tasks_own_parent_is_kept_and_spelled_alike(sqlite_url: str) -> None:
-    spelled(sqlite_url, UUID, UUID[:-1] + "0")
+def test_a_tasks_own_parent_is_kept_and_spelled_alike(unmade_url: str) -> None:
+    spelled(unmade_url, UUID, UUID[:-1] + "0")
     execute(
-        sqlite_url,
+        unmade_url,
         "ALTER TABLE tasks ADD COLUMN parent VARCHAR(36) REFERENCES tasks (uuid)",
         f"UPDATE tasks SET parent = '{UUID}' WHERE uuid <> '{UUID}'",
     )
-    upgrade(sqlite_url)
-    assert sorted(execute(sqlite_url, "SELECT uuid, parent FROM tasks")) == [
+    upgrade(unmade_url)
+    assert sorted(execute(unmade_url, "SELECT uuid, parent FROM tasks")) == [
         (UUID.lower()[:-1] + "0", UUID.lower()),
         (UUID.lower(), None),
     ]
 
 
-def test_rows_that_reference_no_task_are_named(sqlite_url: str) -> None:
-    spelled(sqlite_url, UUID)
+def test_rows_that_reference_no_task_are_named(unmade_url: str) -> None:
+    spelled(unmade_url, UUID)
     execute(
-        sqlite_url,
+        unmade_url,
         REFERENCING.format("REFERENCES tasks (uuid)"),
         f"INSERT INTO remarks VALUES (1, '{UUID}', 'a'), (7, 'nowhere', 'b')",
     )
-    before = contents(sqlite_url)
+    before = contents(unmade_url)
     with pytest.raises(Outdated, match=r"do not exist \(1\): remarks \(row 7\); delete these rows"):
-        upgrade(sqlite_url)
-    assert contents(sqlite_url) == before
+        upgrade(unmade_url)
+    assert contents(unmade_url) == before
 
 
-def test_a_reference_to_something_else_of_a_task_is_said(sqlite_url: str) -> None:
-    spelled(sqlite_url, UUID)
+def test_a_reference_to_something_else_of_a_task_is_said(unmade_url: str) -> None:
+    spelled(unmade_url, UUID)
     execute(
-        sqlite_url,
+        unmade_url,
         "CREATE UNIQUE INDEX of_task_id ON tasks (task_id)",
         REFERENCING.format("REFERENCES tasks (task_id)"),
     )
-    before = contents(sqlite_url)
+    before = contents(unmade_url)
     with pytest.raises(Outdated, match=r"reference tasks .*: remarks \(task\); drop these foreign keys"):
-        upgrade(sqlite_url)
-    assert contents(sqlite_url) == before
+        upgrade(unmade_url)
+    assert contents(unmade_url) == before
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["uuid", "text"])

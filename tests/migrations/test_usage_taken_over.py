@@ -185,10 +185,10 @@ INSERT INTO ai_usage_logs VALUES ('{LOG}', '{HEX}', '{USER.replace("-", "").uppe
 
 
 @pytest.fixture
-def former_sqlite(sqlite_url: str) -> str:
-    with closing(sqlite3.connect(str(make_url(sqlite_url).database))) as connection:
+def former_sqlite(unmade_url: str) -> str:
+    with closing(sqlite3.connect(str(make_url(unmade_url).database))) as connection:
         connection.executescript(FORMER_SQLITE)
-    return sqlite_url
+    return unmade_url
 
 
 def shell(url: str, *statements: str) -> list[tuple[object, ...]]:

@@ -1,7 +1,8 @@
 """The door: who comes in, by what, and from where."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, WebSocket
@@ -13,7 +14,7 @@ from daicho import AsyncLedger, Settings
 from daicho.server.app import create_app
 from daicho.server.auth import PUBLIC
 from daicho.server.sessions import Sessions
-from tests.serving import TOKEN, Running
+from tests.serving import TOKEN, Running, running
 
 
 def every_route() -> list[tuple[str, str]]:
@@ -27,14 +28,23 @@ def every_route() -> list[tuple[str, str]]:
     return [*sorted(routes), ("GET", "/"), ("GET", "/nowhere"), ("POST", "/_nicegui")]
 
 
+@pytest.fixture(scope="module")
+def closed_server(
+    new_sqlite: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """One server for whom nothing lets in: they leave it as it was."""
+    with running(new_sqlite(tmp_path_factory.mktemp("closed") / "ledger.db")) as running_server:
+        yield running_server
+
+
 @pytest.mark.parametrize(("method", "path"), every_route())
 @pytest.mark.parametrize("token", [None, "wrong", TOKEN + "x", TOKEN[:-1], "トークン"])
 def test_no_route_answers_without_the_right_key(
-    one_server: Running, method: str, path: str, token: str | None
+    closed_server: Running, method: str, path: str, token: str | None
 ) -> None:
     concrete = re.sub(r"\{[^}]*\}", "call-1", path)
     headers = {} if token is None else {"Authorization": f"Bearer {token}".encode()}
-    with one_server.client(None) as client:
+    with closed_server.client(None) as client:
         answer = client.request(method, concrete, headers=headers)
     if path in PUBLIC:
         off = path.startswith("/webhooks/")  # until it has a token of its own
@@ -119,14 +129,14 @@ def test_another_site_cannot_act_through_a_session(one_server: Running) -> None:
     "host",
     ["evil.example", "evil.example:80", "evil_host.example", "127.0.0.1.evil.example", "8.8.8.8", "[", ""],
 )
-def test_a_server_on_loopback_answers_to_no_other_name(one_server: Running, host: str) -> None:
-    with one_server.client(Host=host) as client:
+def test_a_server_on_loopback_answers_to_no_other_name(closed_server: Running, host: str) -> None:
+    with closed_server.client(Host=host) as client:
         assert client.get("/health").status_code == 421
 
 
 @pytest.mark.parametrize("host", ["localhost:80", "LOCALHOST", "127.0.0.1", "127.0.0.2:8765", "[::1]:8765"])
-def test_a_server_on_loopback_answers_to_every_name_of_loopback(one_server: Running, host: str) -> None:
-    with one_server.client(Host=host) as client:
+def test_a_server_on_loopback_answers_to_every_name_of_loopback(closed_server: Running, host: str) -> None:
+    with closed_server.client(Host=host) as client:
         assert client.get("/health").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Tasks for tests: what they are about, a ledger in memory, folders of one's own."""
+"""Tasks for tests: what they are about, one ledger, folders of one's own."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +20,9 @@ ABOUT: dict[str, Any] = {
 
 
 @pytest.fixture
-def memory() -> Iterator[Ledger]:
-    """A ledger in memory, for what is the same on every database."""
-    with Ledger("sqlite://") as ledger:
+def one_ledger(sqlite_url: str) -> Iterator[Ledger]:
+    """A ledger, for what is the same on every database."""
+    with Ledger(sqlite_url) as ledger:
         yield ledger
 
 

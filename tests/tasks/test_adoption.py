@@ -23,6 +23,7 @@ from daicho.tasks.adoption_row import KNOWN, SYNONYMS, BadRow, RowReader
 from daicho.tasks.adoption_times import read_time
 from daicho.tasks.schemas import TaskStatus
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
+from tests.processes import python
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 MOMENT = datetime(2025, 11, 21, 8, 18, 22, tzinfo=UTC)
@@ -324,8 +325,8 @@ def test_a_dry_run_writes_nothing(here: Here, ledger: Ledger, tmp_path: Path) ->
     assert [task.uuid for task in ledger.tasks.list()] == [uuid(2)]
 
 
-def test_a_dry_run_does_not_make_a_ledger(sqlite_url: str, tmp_path: Path) -> None:
-    done = daicho("tasks", "adopt", old(tmp_path / "old.db", row(1)), "--dry-run", url=sqlite_url)
+def test_a_dry_run_does_not_make_a_ledger(unmade_url: str, tmp_path: Path) -> None:
+    done = daicho("tasks", "adopt", old(tmp_path / "old.db", row(1)), "--dry-run", url=unmade_url)
     assert done.stdout == "would adopt 1 task, 0 already there, 0 not adopted (--dry-run)\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.db"]
 
@@ -559,8 +560,7 @@ sys.exit(cli.run(sys.argv[1:]))
     for number in range(1, 100):
         shutil.rmtree(contexts, ignore_errors=True)
         old(contexts / "tasks.db", *[row(at) for at in range(1200)], journal="wal")
-        command = [sys.executable, "-c", kill, "tasks", "adopt", "contexts/tasks.db", str(number)]
-        ended = subprocess.run(command, capture_output=True, text=True)
+        ended = python("-c", kill, "tasks", "adopt", "contexts/tasks.db", str(number))
         if ended.returncode == 0:
             break
         assert ended.returncode == -signal.SIGKILL, ended.stderr

@@ -20,7 +20,8 @@ from daicho.tasks.files import TaskFiles
 from daicho.tasks.models import Task
 from daicho.tasks.process import hostname
 from daicho.tasks.repair import examine
-from tests.cli.terminal import COMMAND, Here, one_line, surroundings
+from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
+from tests.processes import python
 from tests.tasks.conftest import ABOUT
 
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
@@ -419,10 +420,7 @@ def test_what_cannot_be_mended_now_does_not_keep_the_rest(here: Here, ledger: Le
 
 def test_delete_asks_first(filled: Ledger, work: Work, url: str) -> None:
     def delete(*arguments: str, answer: str = "") -> int:
-        command = [*COMMAND, "tasks", "delete", *arguments]
-        return subprocess.run(
-            command, env=surroundings(url), input=answer, text=True, capture_output=True
-        ).returncode
+        return daicho("tasks", "delete", *arguments, url=url, stdin=answer.encode()).returncode
 
     work(uuid(4)).complete()
     assert delete("4aaa", answer="n\n") == 1
@@ -502,8 +500,8 @@ def test_a_deletion_killed_anywhere_is_finished_or_undone(
         context = work(name)
         context.get_message_store().add_message("user", "x")
         context.complete()
-        command = [sys.executable, "-c", KILLED, "tasks", "delete", context.uuid, "--yes", str(step)]
-        ended = subprocess.run(command, env=surroundings(url), capture_output=True, text=True)
+        command = ["tasks", "delete", context.uuid, "--yes", str(step)]
+        ended = python("-c", KILLED, *command, environment=surroundings(url))
         if ended.returncode == 0:
             break
         assert ended.returncode < 0, ended.stderr

@@ -76,12 +76,12 @@ def test_columns_are_updated(face: Faces) -> None:
     ],
 )
 def test_an_update_that_cannot_be_changes_nothing(
-    memory: Ledger, updates: dict[str, Any], reason: str
+    one_ledger: Ledger, updates: dict[str, Any], reason: str
 ) -> None:
-    task = memory.tasks.create(ABOUT)
+    task = one_ledger.tasks.create(ABOUT)
     with pytest.raises(Invalid, match=reason):
-        memory.tasks.update(task.uuid, {"model": "changed", **updates})
-    assert memory.tasks.get_by_uuid(task.uuid).values() == task.values()  # type: ignore[union-attr]
+        one_ledger.tasks.update(task.uuid, {"model": "changed", **updates})
+    assert one_ledger.tasks.get_by_uuid(task.uuid).values() == task.values()  # type: ignore[union-attr]
 
 
 def test_transitions_set_the_times(face: Faces) -> None:
@@ -125,15 +125,15 @@ def test_a_failure_keeps_its_reason(face: Faces) -> None:
     assert (task.status, task.error_message) == ("failed", "テストが失敗しました")
 
 
-def test_an_unknown_status_is_invalid(memory: Ledger) -> None:
-    task = memory.tasks.create(ABOUT)
+def test_an_unknown_status_is_invalid(one_ledger: Ledger) -> None:
+    task = one_ledger.tasks.create(ABOUT)
     for wrong in ("done", "RUNNING ", "", "完了"):
         with pytest.raises(Invalid, match="unknown status"):
-            memory.tasks.update_status(task.uuid, wrong)
+            one_ledger.tasks.update_status(task.uuid, wrong)
         with pytest.raises(Invalid, match="unknown status"):
-            memory.tasks.list_by_status(wrong)
+            one_ledger.tasks.list_by_status(wrong)
         with pytest.raises(Invalid, match="unknown status"):
-            memory.tasks.create({**ABOUT, "status": wrong})
+            one_ledger.tasks.create({**ABOUT, "status": wrong})
 
 
 def test_statistics_add_up(face: Faces) -> None:
@@ -202,9 +202,9 @@ def test_creating_twice_changes_nothing(face: Faces) -> None:
 
 
 @pytest.mark.parametrize("name", ["task_source", "owner", "repo", "task_type", "task_id"])
-def test_a_task_must_say_what_it_is_about(memory: Ledger, name: str) -> None:
+def test_a_task_must_say_what_it_is_about(one_ledger: Ledger, name: str) -> None:
     with pytest.raises(Invalid, match=f"{name} is missing"):
-        memory.tasks.create({key: value for key, value in ABOUT.items() if key != name})
+        one_ledger.tasks.create({key: value for key, value in ABOUT.items() if key != name})
 
 
 def add(url: str, uuid: str, times: int) -> None:
@@ -442,17 +442,17 @@ def test_a_task_that_goes_on_after_a_long_pause_is_not_reaped_for_it(ledger: Led
 
 
 @pytest.mark.parametrize("number", [1.5, "3", None, True])
-def test_a_statistic_that_is_no_whole_number_is_invalid(memory: Ledger, number: Any) -> None:
-    task = memory.tasks.create(ABOUT)
+def test_a_statistic_that_is_no_whole_number_is_invalid(one_ledger: Ledger, number: Any) -> None:
+    task = one_ledger.tasks.create(ABOUT)
     with pytest.raises(Invalid, match="total_tokens"):
-        memory.tasks.update_statistics(task.uuid, tokens=number)
+        one_ledger.tasks.update_statistics(task.uuid, tokens=number)
 
 
-def test_the_end_of_an_ended_task_stays_known(memory: Ledger) -> None:
-    task = memory.tasks.create(ABOUT)
-    memory.tasks.complete(task.uuid)
+def test_the_end_of_an_ended_task_stays_known(one_ledger: Ledger) -> None:
+    task = one_ledger.tasks.create(ABOUT)
+    one_ledger.tasks.complete(task.uuid)
     with pytest.raises(Invalid, match="completed_at cannot be empty"):
-        memory.tasks.update(task.uuid, {"completed_at": None})
+        one_ledger.tasks.update(task.uuid, {"completed_at": None})
 
 
 def test_a_live_process_is_not_reaped_however_old_its_heartbeat(ledger: Ledger) -> None:

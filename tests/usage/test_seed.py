@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from sqlalchemy import make_url
 
 from daicho import Ledger, migrations
 from tests.postgres import programs
+from tests.processes import python
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,11 +69,13 @@ class Guide:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def python(self, code: str) -> str:
-        return self.run(sys.executable, "-", text=code)
+    def python(self, *arguments: str, text: str = "") -> str:
+        done = python(*arguments, given=text.encode(), folder=ROOT, environment=self.environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def alembic(self, *arguments: str) -> str:
-        return self.run(sys.executable, "-m", "alembic", *arguments)
+        return self.python("-m", "alembic", *arguments)
 
     def psql(self, statements: str) -> str:
         address = make_url(self.url).render_as_string(hide_password=False)
@@ -86,8 +88,8 @@ def guide(new_postgres: object) -> Guide:
 
 
 def test_the_guide_works_from_top_to_bottom(guide: Guide) -> None:
-    guide.python(CURRENT)
-    guide.python(UPGRADE)
+    guide.python("-", text=CURRENT)
+    guide.python("-", text=UPGRADE)
     assert migrations.HEAD in guide.psql("SELECT * FROM alembic_version;")
     guide.alembic("upgrade", "head")
 
@@ -133,20 +135,20 @@ def test_the_guide_works_from_top_to_bottom(guide: Guide) -> None:
         "-- 削除\nDELETE FROM ai_usage_logs WHERE operation = 'generate_assessment';"
     )
 
-    guide.python(DOWNGRADE)
+    guide.python("-", text=DOWNGRADE)
     assert "Did not find any" in guide.run(
         "sh", "-c", f"'{programs() / 'psql'}' -X '{guide.url}' -c '\\dt ai_usage_logs' 2>&1"
     )
     guide.alembic("upgrade", "head")
     guide.alembic("downgrade", "a1b2c3d4e5f6")
     assert "a1b2c3d4e5f6" in guide.alembic("current")
-    assert "a1b2c3d4e5f6 -> b2c3d4e5f6g7" in guide.run(sys.executable, "-c", HISTORY)
-    guide.run(sys.executable, "-c", MISSING)
+    assert "a1b2c3d4e5f6 -> b2c3d4e5f6g7" in guide.python("-c", HISTORY)
+    guide.python("-c", MISSING)
     assert "Acme" in guide.psql("SELECT name FROM tenants;")
 
 
 def test_the_dump_of_the_guide_can_be_loaded_again(guide: Guide, new_postgres: object) -> None:
-    guide.python(UPGRADE)
+    guide.python("-", text=UPGRADE)
     guide.psql("INSERT INTO tenants (name) VALUES ('Acme');" + INSERT)
     dump = guide.run(str(programs() / "pg_dump"), guide.url)
     other = Guide(new_postgres(migrated=False))  # type: ignore[operator]

@@ -16,7 +16,7 @@ from daicho.calls.following import follow
 from daicho.calls.options import CallId, Client, Live, State, Transferred, terminal_of
 from daicho.calls.schemas import CallOut, HitOut, LogOut
 from daicho.core.language import say
-from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, note_more, pages
+from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, pages, put_list
 from daicho.core.terminal import note, put, put_json
 
 app = typer.Typer(
@@ -41,17 +41,9 @@ def list_(
     chosen = Chosen(
         client_id=client, state=state, transferred=transferred, live=live, since=since, until=until
     )
-    table = shown.call_table()
     with terminal_of(context).open() as ledger:
-        following: str | None = None
-        for page in pages(partial(ledger.calls.list, **chosen), None if every else limit, cursor):
-            following = page.next
-            if json:
-                for call in page.items:
-                    put_json(CallOut.model_validate(call))
-            else:
-                table.add(map(shown.call_row, page.items))
-    note_more(following)
+        found = pages(partial(ledger.calls.list, **chosen), None if every else limit, cursor)
+        put_list(found, shown.call_table(), shown.call_row, CallOut.model_validate, json=json)
 
 
 @app.command(help=say("Show a call and its transcript.", "通話とその会話を表示する。"))
@@ -122,17 +114,9 @@ def search(
     cursor: Cursor = None,
     json: Json = False,
 ) -> None:
-    table = shown.hit_table()
     with terminal_of(context).open() as ledger:
-        following: str | None = None
-        for page in pages(partial(ledger.calls.search, text, client_id=client), limit, cursor):
-            following = page.next
-            if json:
-                for hit in page.items:
-                    put_json(HitOut.model_validate(hit, from_attributes=True))
-            else:
-                table.add(map(shown.hit_row, page.items))
-    note_more(following)
+        found = pages(partial(ledger.calls.search, text, client_id=client), limit, cursor)
+        put_list(found, shown.hit_table(), shown.hit_row, HitOut.model_validate, json=json)
 
 
 app.add_typer(commands_files.app)

@@ -84,31 +84,36 @@ def _for_driver(
 def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Insert rows but for those that meet a unique constraint; say of each whether it is new.
 
-    Every row has the first row's keys. One statement for all, of the same text for any number of rows on
-    PostgreSQL (an array a column), for the same number on SQLite.
+    Every row has the first row's keys. On PostgreSQL one statement for all, of the same text for any
+    number of rows (an array a column); on SQLite one each, which there is the cheapest.
     """
     if not rows:
         return []
     target = Base.metadata.tables[model.__tablename__]
     names = tuple(rows[0])
-    key = [str(column.key) for column in inspect(model).primary_key]
     values_of = _values_of([(name, target.c[name].type) for name in names], connection.dialect)
+    if connection.dialect.name == "postgresql":
+        return _insert_together(connection, model, names, rows, values_of)
+    statement = _inserting(model, names, f"VALUES ({', '.join('?' * len(names))})")
+    cursor = connection.connection.cursor()
+    new = [cursor.execute(statement, values_of(row)).rowcount > 0 for row in rows]
+    cursor.close()
+    return new
+
+
+def _insert_together(
+    connection: Connection,
+    model: type[Base],
+    names: tuple[str, ...],
+    rows: Sequence[Mapping[str, Any]],
+    values_of: Callable[[Mapping[str, Any]], Sequence[Any]],
+) -> list[bool]:
+    key = [str(column.key) for column in inspect(model).primary_key]
     # In the order of their keys: two that write the same ones wait for each other, not in a circle.
     values = [values_of(row) for row in sorted(rows, key=itemgetter(*key))]
-    if connection.dialect.name == "postgresql":
-        statement = _insert_arrays(model, names, connection.dialect)
-        arrays = tuple(list(column) for column in zip(*values, strict=True))
-        found = connection.exec_driver_sql(statement, arrays)
-        unseen = Counter(tuple(str(part) for part in key) for key in found)
-    else:
-        unseen = Counter()
-        for start in range(0, len(values), VALUES_AT_ONCE):
-            some = values[start : start + VALUES_AT_ONCE]
-            statement = _insert_values(model, names, len(some))
-            cursor = connection.connection.cursor()
-            cursor.execute(statement, [value for row in some for value in row])
-            unseen.update(cursor.fetchall())
-            cursor.close()
+    statement = _insert_arrays(model, names, connection.dialect)
+    found = connection.exec_driver_sql(statement, tuple(list(column) for column in zip(*values, strict=True)))
+    unseen = Counter(tuple(str(part) for part in key) for key in found)
     answers = []
     for row in rows:
         name = tuple(str(row[column]) for column in key)
@@ -117,27 +122,19 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
     return answers
 
 
-VALUES_AT_ONCE = 250
-"""Rows of one INSERT on SQLite, which takes 32,766 values."""
-
-
-@lru_cache(maxsize=1024)
-def _insert_values(model: type[Base], names: tuple[str, ...], number: int) -> str:
-    row = f"({', '.join('?' * len(names))})"
-    return _inserting(model, names, f"VALUES {', '.join([row] * number)}")
-
-
 @lru_cache(maxsize=64)
 def _insert_arrays(model: type[Base], names: tuple[str, ...], dialect: Dialect) -> str:
     target = Base.metadata.tables[model.__tablename__]
     arrays = [f"%s::{target.c[name].type.compile(dialect)}[]" for name in names]
-    return _inserting(model, names, f"SELECT * FROM unnest({', '.join(arrays)})")
+    key = ", ".join(f'"{column.key}"' for column in inspect(model).primary_key)
+    rows = f"SELECT * FROM unnest({', '.join(arrays)})"
+    return f"{_inserting(model, names, rows)} RETURNING {key}"
 
 
+@lru_cache(maxsize=64)
 def _inserting(model: type[Base], names: tuple[str, ...], what: str) -> str:
     quoted = ", ".join(f'"{name}"' for name in names)
-    key = ", ".join(f'"{column.key}"' for column in inspect(model).primary_key)
-    return f"INSERT INTO {model.__tablename__} ({quoted}) {what} ON CONFLICT DO NOTHING RETURNING {key}"
+    return f"INSERT INTO {model.__tablename__} ({quoted}) {what} ON CONFLICT DO NOTHING"
 
 
 def insert_many(

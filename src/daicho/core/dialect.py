@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVarTuple
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -33,7 +34,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from daicho.core.errors import Invalid
+from daicho.core.errors import Conflict, Invalid
 from daicho.core.model import Base
 from daicho.core.settings import Settings
 from daicho.core.types import now, utc
@@ -74,6 +75,7 @@ def make_engine(url: URL, settings: Settings) -> Engine:
     if not is_sqlite(url):
         engine = create_engine(url, **pool_options(settings))
         _see_every_tenant(engine)
+        refuse_lost_commits(engine)
         return engine
     options = {"echo": settings.database.echo} if is_memory(url) else pool_options(settings)
     if is_memory(url):
@@ -101,9 +103,15 @@ def make_engine(url: URL, settings: Settings) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        cursor = connection.connection.cursor()
+        # What SQLite keeps to undo a statement, and to sort by, goes to a file beyond 64 kB: a small
+        # transaction need not, and a large one must not fill the memory.
+        cursor.execute(f"PRAGMA temp_store = {'MEMORY' if options.get('small') else 'DEFAULT'}")
+        cursor.execute("BEGIN IMMEDIATE" if options.get("writes", True) else "BEGIN")
+        cursor.close()
 
+    refuse_lost_commits(engine)
     return engine
 
 
@@ -111,7 +119,31 @@ def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
     """Create the async engine (PostgreSQL), with the same pool."""
     engine = create_async_engine(url, **pool_options(settings))
     _see_every_tenant(engine.sync_engine)
+    refuse_lost_commits(engine.sync_engine)
     return engine
+
+
+def refuse_lost_commits(engine: Engine) -> None:
+    """Raise Conflict at the commit of a transaction that an error has undone, though somebody caught it.
+
+    PostgreSQL answers such a COMMIT with a rollback and no error; SQLite has ended the transaction by itself.
+    """
+
+    @event.listens_for(engine, "commit")
+    def is_whole(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        if connection.dialect.name == "postgresql":
+            lost = driver.info.transaction_status == TransactionStatus.INERROR
+        else:
+            lost = not driver.in_transaction
+        if lost:
+            connection.connection.rollback()  # SQLAlchemy takes it for committed, and would not
+            raise Conflict(
+                "an error earlier in this transaction undid all of it; nothing was saved."
+                " Put what may fail into session.begin_nested()",
+                "このトランザクションは途中のエラーですべて取り消され、何も保存されていません。"
+                "失敗しうる操作は session.begin_nested() の中で行ってください",
+            )
 
 
 def _see_every_tenant(engine: Engine) -> None:

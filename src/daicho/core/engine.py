@@ -5,14 +5,15 @@
 
 import asyncio
 import os
+import sqlite3
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,7 @@ from daicho.core import dialect, retry
 from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
 from daicho.core.errors import Unavailable
+from daicho.core.lent import Lent, Line, lending_engine
 from daicho.core.settings import Settings
 from daicho.core.writer import Writer
 
@@ -127,26 +129,27 @@ class Database:
         DaichoError.
         """
         self.ensure_ready()
-        return self._repeating(partial(self._once, work, writes), idempotent=idempotent or not writes)
+        return self.repeating(partial(self._once, work, writes), idempotent=idempotent or not writes)
 
     def run_batch(self, work: Callable[[Connection], R]) -> R:
         """As ``run``, for the writer: on a bare connection, without the cost of a session."""
-        return self._repeating(partial(self._once_bare, work), idempotent=False)
+        return self.repeating(partial(self._once_bare, work), idempotent=False)
 
     def _run_repeatable(self, work: Callable[[Connection], R]) -> R:
         """As ``run_batch``, for what may be written twice."""
-        return self._repeating(partial(self._once_bare, work), idempotent=True)
+        return self.repeating(partial(self._once_bare, work), idempotent=True)
 
-    def _repeating(self, once: Callable[[], R], *, idempotent: bool) -> R:
+    def repeating(self, once: Callable[[], R], *, idempotent: bool) -> R:
+        """Call ``once``, again where its error passes by itself and that is safe, and return its result."""
         try:
             return once()
         except Exception as error:
             if not retry.may_repeat(error, idempotent=idempotent):
-                raise self._translated(error) from None
+                raise self.translated(error) from None
         try:
             return Retrying(**retry.policy(idempotent=idempotent))(once)
         except Exception as error:
-            raise self._translated(error) from None
+            raise self.translated(error) from None
 
     async def run_async(self, work: Work[R], *, writes: bool = True, idempotent: bool = False) -> R:
         """As ``run``, from a task: over psycopg's async connection, or in a worker thread on SQLite."""
@@ -159,10 +162,14 @@ class Database:
             async with AsyncSession(self.async_engine, expire_on_commit=False, autoflush=False) as session:
                 return await session.run_sync(_attempt, work)
 
+        return await self.repeating_async(once, idempotent=idempotent or not writes)
+
+    async def repeating_async(self, once: Callable[[], Awaitable[R]], *, idempotent: bool) -> R:
+        """As ``repeating``, from a task."""
         try:
-            return await AsyncRetrying(**retry.policy(idempotent=idempotent or not writes))(once)
+            return await AsyncRetrying(**retry.policy(idempotent=idempotent))(once)
         except Exception as error:
-            raise self._translated(error) from None
+            raise self.translated(error) from None
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -173,7 +180,7 @@ class Database:
                 yield session
                 session.commit()
         except Exception as error:
-            raise self._translated(error) from None
+            raise self.translated(error) from None
 
     @asynccontextmanager
     async def begin_async(self) -> AsyncIterator["RunHeld"]:
@@ -204,14 +211,49 @@ class Database:
                 yield held_open.run_sync
                 await held_open.commit()
         except Exception as error:
-            raise self._translated(error) from None
+            raise self.translated(error) from None
+
+    # -- for sessions that a caller holds (``core.sessions``) --------------------------------------
+
+    def held_engine(self, *, writes: bool = True) -> AsyncEngine:
+        """The engine of async sessions: on SQLite it lends them the sync engine's own connections.
+
+        Args:
+            writes: on SQLite, whether a transaction asks at its begin for the right to write.
+        """
+        if not self.in_threads:
+            return self.async_engine
+        echo = self.settings.database.echo
+        lend = partial(self.lend, writes=writes)
+        if not writes:
+            return self._part("reading_engine", lambda: lending_engine(lend, "BEGIN", echo=echo))
+        line = Line(self.place, self.settings.database.pool.timeout)
+        return self._part(
+            "held_engine", lambda: lending_engine(lend, "BEGIN IMMEDIATE", line=line, echo=echo)
+        )
+
+    def lend(self, *, writes: bool) -> Lent:
+        """Take a turn and an SQLite connection, which whoever borrows it closes to give both back."""
+        self.ensure_ready()
+        with ExitStack() as stack:
+            stack.enter_context(self.turn(writes))
+            borrowed = stack.enter_context(closing(self.engine.raw_connection()))
+            return Lent(cast("sqlite3.Connection", borrowed.driver_connection), stack.pop_all())
+
+    def commit(self, session: Session) -> None:
+        """Commit what a caller has held open. Raises the DaichoError that says what happened if it cannot."""
+        try:
+            _commit(session)
+        except Exception as error:
+            raise self.translated(error) from None
 
     def _once(self, work: Work[R], writes: bool) -> R:
         with self._session(writes) as session:
             return _attempt(session, work)
 
     def _once_bare(self, work: Callable[[Connection], R]) -> R:
-        with self._turn(writes=True), self.engine.connect() as connection:
+        with self.turn(writes=True), self.engine.connect() as connection:
+            connection.execution_options(small=True)
             connection.begin()  # now: statements that go to the driver directly would not begin one
             result = work(connection)
             _commit(connection)
@@ -219,12 +261,12 @@ class Database:
 
     @contextmanager
     def _session(self, writes: bool) -> Iterator[Session]:
-        with self._turn(writes), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+        with self.turn(writes), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
             session.connection(execution_options={"writes": writes})
             yield session
 
     @contextmanager
-    def _turn(self, writes: bool) -> Iterator[None]:
+    def turn(self, writes: bool) -> Iterator[None]:
         """On SQLite, let this process's writers wait in line instead of polling the file's lock."""
         if not (writes and self.in_threads):
             yield
@@ -241,7 +283,8 @@ class Database:
         finally:
             self._write_turn.release()
 
-    def _translated(self, error: Exception) -> Exception:
+    def translated(self, error: Exception) -> Exception:
+        """Return the DaichoError that says what happened; an error that is not a database's, as it is."""
         return retry.translated(error, self.place)
 
     # -- readiness and the end ---------------------------------------------------------------------
@@ -254,7 +297,7 @@ class Database:
             return
         with self._ready_lock:
             if not self._ready:
-                self._repeating(partial(self._prepare, self), idempotent=True)
+                self.repeating(partial(self._prepare, self), idempotent=True)
                 self._ready = True
 
     async def ensure_ready_async(self) -> None:

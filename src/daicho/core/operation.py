@@ -12,17 +12,21 @@ A store method is written once, against a sync ``Session``. ``@operation`` (it w
     await ledger.calls.complete("call-123")      # AsyncLedger  -> Awaitable[Call]
 """
 
+import asyncio
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from sqlalchemy import Connection, Delete, Select, Update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from daicho.core import sessions
 from daicho.core.buffer import Receipt
 from daicho.core.dialect import keep_to
-from daicho.core.engine import Database
+from daicho.core.engine import Database, RunHeld
 from daicho.core.errors import DaichoError, Invalid, NotFound, Unavailable
 from daicho.core.language import Text
 from daicho.core.types import uuid_text
@@ -56,6 +60,18 @@ class Runner(Protocol):
 
     def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
         """Put one item into the buffer and return its receipt."""
+
+    def apart(self, work: Callable[[Database], Any]) -> Any:
+        """Do what concerns the database as a whole, outside of any transaction."""
+
+    def transaction(self, room: str) -> Any:
+        """Open a transaction that the caller holds: a context manager of its session."""
+
+    def session(self, room: str) -> AbstractContextManager[Session]:
+        """Open a plain session that the caller commits."""
+
+    def async_session(self, room: str, *, writes: bool) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open an async session that the caller commits."""
 
 
 class Store(Generic[Mode]):
@@ -132,6 +148,17 @@ class Operation(TwoFaced[S, P, R]):
         )
 
 
+class Apart(TwoFaced[S, P, R]):
+    """A method on the database as a whole, which takes its time. ``body`` is the function itself."""
+
+    def __init__(self, body: Callable[Concatenate[S, Database, P], R]) -> None:
+        super().__init__(body)
+        self.body = body
+
+    def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return store.runner.apart(lambda database: self.body(cast("S", store), database, *args, **kwargs))
+
+
 class OneTime(Iterator[Any]):
     """What can be read once: a transaction that would have to read it again is not repeated."""
 
@@ -201,6 +228,11 @@ def query(body: Callable[Concatenate[S, Session, P], R]) -> Operation[S, P, R]:
     return Operation(body, writes=False, idempotent=True)
 
 
+def apart(body: Callable[Concatenate[S, Database, P], R]) -> Apart[S, P, R]:
+    """A method outside of any transaction: in the caller's thread, or in one that a task waits for."""
+    return Apart(body)
+
+
 def grouped(
     write: Callable[[Connection, Sequence[Item]], Sequence[R | DaichoError]],
 ) -> Callable[[Callable[Concatenate[S, P], Item]], Grouped[S, P, R]]:
@@ -257,6 +289,22 @@ class SyncRunner:
         self._database.ensure_ready()
         return self._database.buffer.put(room, write, item(), self._tenant)
 
+    def apart(self, work: Callable[[Database], Any]) -> Any:
+        self._database.ensure_ready()
+        return work(self._database)
+
+    def transaction(self, room: str) -> AbstractContextManager[Session]:
+        return sessions.transaction(self._database, room)
+
+    def session(self, room: str) -> AbstractContextManager[Session]:
+        return sessions.session(self._database, room)
+
+    def async_session(self, room: str, *, writes: bool) -> AbstractAsyncContextManager[AsyncSession]:
+        raise Invalid(
+            "async_session belongs to AsyncLedger; on Ledger use transaction()",
+            "async_session は AsyncLedger のものです。Ledger では transaction() を使ってください",
+        )
+
 
 class AsyncRunner:
     """``AsyncLedger``: each operation in a transaction of its own. Arguments as for ``SyncRunner``."""
@@ -285,8 +333,37 @@ class AsyncRunner:
         await self._database.ensure_ready_async()
         return await self._database.buffer.put_async(room, write, item(), self._tenant)
 
+    async def apart(self, work: Callable[[Database], Any]) -> Any:
+        await self._database.ensure_ready_async()
+        return await asyncio.to_thread(work, self._database)
 
-class HeldRunner:
+    def transaction(self, room: str) -> AbstractAsyncContextManager[AsyncSession]:
+        return sessions.transaction_async(self._database, room)
+
+    def session(self, room: str) -> AbstractContextManager[Session]:
+        return sessions.session(self._database, room)
+
+    def async_session(self, room: str, *, writes: bool) -> AbstractAsyncContextManager[AsyncSession]:
+        return sessions.session_async(self._database, room, writes=writes)
+
+
+class _Within:
+    """What there is no room for within ``begin()``, whose transaction is the only one."""
+
+    def apart(self, work: Callable[[Database], Any]) -> Any:
+        raise Invalid(
+            "this concerns the whole database: call it outside of begin()",
+            "これはデータベース全体の操作です。begin() の外で呼んでください",
+        )
+
+    def session(self, room: str) -> AbstractContextManager[Session]:
+        raise sessions.not_within()
+
+    def async_session(self, room: str, *, writes: bool) -> AbstractAsyncContextManager[AsyncSession]:
+        raise sessions.not_within()
+
+
+class HeldRunner(_Within):
     """Within ``Ledger.begin()``: every operation in the one transaction."""
 
     def __init__(self, session: Session) -> None:
@@ -305,11 +382,15 @@ class HeldRunner:
     def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
         raise _not_within()
 
+    def transaction(self, room: str) -> AbstractContextManager[Session]:
+        self.changed.add(room)
+        return sessions.joined(self._session)
 
-class AsyncHeldRunner:
+
+class AsyncHeldRunner(_Within):
     """Within ``AsyncLedger.begin()``: every operation in the one transaction."""
 
-    def __init__(self, run: Callable[[Callable[[Session], Any]], Awaitable[Any]]) -> None:
+    def __init__(self, run: RunHeld) -> None:
         self._run = run
         self.changed: set[str] = set()
 
@@ -325,6 +406,10 @@ class AsyncHeldRunner:
 
     async def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
         raise _not_within()
+
+    def transaction(self, room: str) -> AbstractAsyncContextManager[AsyncSession]:
+        self.changed.add(room)
+        return sessions.joined_async(self._run)
 
 
 def _not_within() -> Invalid:

@@ -1,14 +1,15 @@
 """What the commands of several rooms have in common: options, pages, reports of what is not taken."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, TextIO, TypeVar
 
 import typer
+from pydantic import BaseModel
 
 from daicho.core.language import say
 from daicho.core.page import LIMIT_MAX, Page
-from daicho.core.terminal import instant, note, printable
+from daicho.core.terminal import Table, instant, note, printable, put_json
 
 T = TypeVar("T")
 
@@ -59,6 +60,36 @@ def pages(
         left = None if left is None else left - len(page)
         if (cursor := page.next) is None:
             return
+
+
+def put_list(
+    found: Iterable[Page[T]],
+    table: Table,
+    row: Callable[[T], Sequence[str]],
+    out: Callable[[T], BaseModel],
+    *,
+    json: bool,
+    look_up: Callable[[Sequence[T]], None] = lambda _: None,
+) -> None:
+    """Write a list as its pages come, and say how it goes on.
+
+    Args:
+        found: its pages, as ``pages`` gives them.
+        table: what it is for people; ``row`` makes an item's row.
+        out: makes of an item what programs are given.
+        json: for programs, one object a line.
+        look_up: fetches what the rows of a page need, before they are made.
+    """
+    following = None
+    for page in found:
+        following = page.next
+        if json:
+            for item in page.items:
+                put_json(out(item))
+        else:
+            look_up(page.items)
+            table.add(map(row, page.items))
+    note_more(following)
 
 
 class Rejects:

@@ -24,6 +24,8 @@ from daicho.guilds.enums import (
 )
 
 GUILD = "guild_settings.guild_id"
+NUMBERS_ONCE = {"sqlite_autoincrement": True}
+"""The number of a row that is gone is never another's, on SQLite too: people and programs remember it."""
 REQUESTED = text("request_id IS NOT NULL")
 
 
@@ -76,6 +78,7 @@ class Ticket(Base):
         CheckConstraint(values_check("category", TicketCategory), name="category"),
         CheckConstraint(values_check("priority", TicketPriority), name="priority"),
         CheckConstraint(values_check("status", TicketStatus), name="status"),
+        NUMBERS_ONCE,
     )
 
     id: Mapped[Key]
@@ -169,6 +172,7 @@ class Track(Base):
         Index("idx_track_guild", "guild_id"),
         Index("idx_track_source", "source"),
         CheckConstraint(values_check("source", MusicSource), name="source"),
+        NUMBERS_ONCE,
     )
 
     id: Mapped[Key]
@@ -191,6 +195,7 @@ class Queue(Base):
         Index("idx_queue_guild_position", "guild_id", "position"),
         Index("idx_queue_track", "track_id"),
         _once("queues", "guild_id"),
+        NUMBERS_ONCE,
     )
 
     id: Mapped[Key]

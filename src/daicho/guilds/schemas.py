@@ -21,6 +21,8 @@ from daicho.guilds.models import GuildSettings, Queue, Track
 
 GUILD = Text("guild", "サーバー")
 TICKET = Text("ticket", "チケット")
+TRACK = Text("track", "曲")
+AVATARS = Text("avatar history of user", "アバター履歴のあるユーザー")
 Item = TypeVar("Item")
 
 DiscordId = Annotated[
@@ -106,7 +108,19 @@ class TicketOut(Out):
     description: str | None
 
 
-class MessageOut(Out):
+class TicketPage(PageOut[TicketOut]):
+    """Some tickets, newest first."""
+
+
+class StatisticsOut(BaseModel):
+    """How many tickets a guild has."""
+
+    status_distribution: dict[TicketStatus, int]
+    priority_distribution: dict[TicketPriority, int] = Field(description="By the priority's number.")
+    total_tickets: int
+
+
+class TicketMessageOut(Out):
     """A message in a ticket's channel."""
 
     id: int
@@ -118,7 +132,11 @@ class MessageOut(Out):
     is_system_message: bool
 
 
-class LogOut(Out):
+class TicketMessagePage(PageOut[TicketMessageOut]):
+    """Some of a ticket's messages."""
+
+
+class GuildLogOut(Out):
     """Something that happened in a guild."""
 
     id: int
@@ -130,6 +148,10 @@ class LogOut(Out):
     action: str
     details: Annotated[Any, BeforeValidator(json_value)] = Field(description="Any JSON.")
     timestamp: datetime
+
+
+class GuildLogPage(PageOut[GuildLogOut]):
+    """Some logs, latest first."""
 
 
 class TrackOut(Out):
@@ -147,6 +169,25 @@ class TrackOut(Out):
     created_at: datetime
 
 
+class TrackPage(PageOut[TrackOut]):
+    """Some tracks, newest first."""
+
+
+class GuildSummaryOut(Out):
+    """A guild at a glance."""
+
+    settings: GuildOut
+    open_tickets: int
+    tickets_in_progress: int
+    queued: int
+    playing: TrackOut | None
+    last_log_at: datetime | None
+
+
+class GuildPage(PageOut[GuildSummaryOut]):
+    """Some guilds, by id."""
+
+
 class QueueOut(Out):
     """A track's place in a queue; 1 is next."""
 
@@ -156,6 +197,23 @@ class QueueOut(Out):
     added_by: DiscordId
     created_at: datetime
     track: TrackOut
+
+
+class EntryOut(Out):
+    """A queue's entry as it stood."""
+
+    id: int
+    track_id: int
+    position: int
+    added_by: DiscordId
+    created_at: datetime
+
+
+class TakenOut(Out):
+    """What is to be played now. `entry` is null where the track that played is played again."""
+
+    track: TrackOut
+    entry: EntryOut | None
 
 
 class MusicSessionOut(Out):
@@ -197,3 +255,15 @@ class AvatarStatsOut(Out):
     last_banner_change: datetime | None
     most_used_format: str | None
     average_change_frequency: float | None = Field(description="Days from one change to the next.")
+
+
+class AvatarStatsPage(PageOut[AvatarStatsOut]):
+    """The statistics of some users, by id."""
+
+
+class AvatarUserOut(Out):
+    """A user's statistics, and some of the changes behind them, latest first."""
+
+    statistics: AvatarStatsOut
+    items: list[AvatarOut]
+    next: str | None = Field(description="Pass it as `cursor`; null on the last page.")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from daicho.core.language import say
-from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, note_more, pages
+from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, pages, put_list
 from daicho.core.page import LIMIT_MAX
 from daicho.core.terminal import note, printable, put, put_json
 from daicho.tasks import commands_adopt, commands_change, files, shown
@@ -60,7 +60,6 @@ def list_(
     json: Json = False,
 ) -> None:
     owner, repo = owner_and_repo(repository)
-    table = shown.task_table()
     with terminal_of(context).open() as ledger:
         read = partial(
             ledger.tasks.list,
@@ -73,15 +72,8 @@ def list_(
             since=since,
             until=until,
         )
-        following: str | None = None
-        for page in pages(read, None if every else limit, cursor):
-            following = page.next
-            if json:
-                for task in page.items:
-                    put_json(TaskOut.model_validate(task))
-            else:
-                table.add(map(shown.task_row, page.items))
-    note_more(following)
+        found = pages(read, None if every else limit, cursor)
+        put_list(found, shown.task_table(), shown.task_row, TaskOut.model_validate, json=json)
 
 
 @app.command(

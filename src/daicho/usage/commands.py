@@ -4,13 +4,14 @@ Single records stand here; reports in ``commands_report``, files in ``commands_i
 does in ``commands_keep`` and ``commands_prices``.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
 import typer
 
 from daicho.core.language import say
-from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, note_more, pages
+from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, pages, put_list
 from daicho.core.terminal import instant, put_json
 from daicho.usage import commands_import, commands_keep, commands_prices, commands_report, shown
 from daicho.usage.commands_keys import keys_app
@@ -51,7 +52,6 @@ def list_(
     cursor: Cursor = None,
     json: Json = False,
 ) -> None:
-    table = shown.record_table()
     called: dict[str, str] = {}
     with terminal_of(context).open() as ledger:
         read = partial(
@@ -65,17 +65,19 @@ def list_(
             since=since,
             until=until,
         )
-        following: str | None = None
-        for page in pages(read, None if every else limit, cursor):
-            following = page.next
-            if json:
-                for record in page.items:
-                    put_json(UsageOut.model_validate(record))
-                continue
-            unknown = {record.tenant_id for record in page.items} - called.keys()
-            called |= shown.names(ledger.usage.list_tenants, unknown)
-            table.add(shown.record_row(record, called) for record in page.items)
-    note_more(following)
+
+        def look_up(records: Sequence[AIUsageLog]) -> None:
+            unknown = {record.tenant_id for record in records} - called.keys()
+            called.update(shown.names(ledger.usage.list_tenants, unknown))
+
+        put_list(
+            pages(read, None if every else limit, cursor),
+            shown.record_table(),
+            partial(shown.record_row, tenants=called),
+            UsageOut.model_validate,
+            json=json,
+            look_up=look_up,
+        )
 
 
 @app.command(help=say("Show a record.", "利用記録を表示する。"))

@@ -6,7 +6,7 @@ import typer
 
 from daicho.core.access import KeyScope
 from daicho.core.language import say
-from daicho.core.options import Cursor, Every, Json, Limit, note_more, pages
+from daicho.core.options import Cursor, Every, Json, Limit, pages, put_list
 from daicho.core.page import Page
 from daicho.core.terminal import Table, local, note, put, put_json
 from daicho.usage.models import ApiKey
@@ -72,21 +72,13 @@ def list_(
         say("last used", "最終使用"),
         say("revoked", "無効化"),
     )
-    following = None
     with terminal_of(context).open() as ledger:
         whose = tenant_of(ledger, tenant)
 
         def read(*, limit: int, cursor: str | None) -> Page[ApiKey]:
             return ledger.usage.list_keys(tenant_id=whose, limit=limit, cursor=cursor)
 
-        for page in pages(read, None if every else limit, cursor):
-            following = page.next
-            if json:
-                for key in page.items:
-                    put_json(KeyOut.model_validate(key))
-            else:
-                table.add(map(_row, page.items))
-    note_more(following)
+        put_list(pages(read, None if every else limit, cursor), table, _row, KeyOut.model_validate, json=json)
 
 
 @keys_app.command(help=say("Let a key open nothing from now on.", "キーを無効にする。"))

@@ -1,6 +1,6 @@
 """``daicho usage prices|reprice``: prices of one's own, discounts, and calls priced anew."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from daicho.core.language import say
-from daicho.core.options import Cursor, Every, Json, Limit, Yes, note_more, pages
+from daicho.core.options import Cursor, Every, Json, Limit, Yes, pages, put_list
 from daicho.core.terminal import Table, instant, local, note, progress, put, put_json
 from daicho.usage import shown
 from daicho.usage.models import UsagePrice
@@ -53,16 +53,20 @@ def list_(
     )
     with terminal_of(context).open() as ledger:
         read = partial(ledger.usage.list_prices, tenant_id=tenant_of(ledger, tenant))
-        following: str | None = None
-        for page in pages(read, None if every else limit, cursor):
-            following = page.next
-            if json:
-                for price in page.items:
-                    put_json(PriceOut.model_validate(price))
-                continue
-            called = shown.names(ledger.usage.list_tenants, {price.tenant_id for price in page.items})
-            table.add(_row(price, called.get(price.tenant_id or "")) for price in page.items)
-    note_more(following)
+        called: dict[str, str] = {}
+
+        def look_up(found: Sequence[UsagePrice]) -> None:
+            unknown = {price.tenant_id for price in found} - called.keys()
+            called.update(shown.names(ledger.usage.list_tenants, unknown))
+
+        put_list(
+            pages(read, None if every else limit, cursor),
+            table,
+            partial(_row, tenants=called),
+            PriceOut.model_validate,
+            json=json,
+            look_up=look_up,
+        )
 
 
 @prices.command(
@@ -244,8 +248,9 @@ def _calls(count: int) -> str:
     return f"{count:,} {'call' if count == 1 else 'calls'}"
 
 
-def _row(price: UsagePrice, tenant: str | None) -> list[str]:
+def _row(price: UsagePrice, tenants: Mapping[str, str]) -> list[str]:
     everyone = say("all", "すべて")
+    tenant = tenants.get(price.tenant_id or "")
     figures = (price.input_price, price.output_price, price.cache_read_price, price.cache_write_price)
     return [
         price.id,

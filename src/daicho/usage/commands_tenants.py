@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from daicho.core.language import say
-from daicho.core.options import Cursor, Every, Json, Limit, Yes, note_more, pages
+from daicho.core.options import Cursor, Every, Json, Limit, Yes, pages, put_list
 from daicho.core.page import Page
 from daicho.core.terminal import Table, local, printable, put, put_json
 from daicho.usage.models import Tenant
@@ -52,20 +52,13 @@ def list_(
     json: Json = False,
 ) -> None:
     table = Table(say("id", "ID"), say("name", "名前"), say("created", "作成"))
-    following = None
     with terminal_of(context).open() as ledger:
 
         def read(*, limit: int, cursor: str | None) -> Page[Tenant]:
             return ledger.usage.list_tenants(text=search, limit=limit, cursor=cursor)
 
-        for page in pages(read, None if every else limit, cursor):
-            following = page.next
-            if json:
-                for tenant in page.items:
-                    put_json(TenantOut.model_validate(tenant))
-            else:
-                table.add([tenant.id, tenant.name or "", local(tenant.created_at)] for tenant in page.items)
-    note_more(following)
+        found = pages(read, None if every else limit, cursor)
+        put_list(found, table, _row, TenantOut.model_validate, json=json)
 
 
 @tenants_app.command(
@@ -93,6 +86,10 @@ def delete(
             f"deleted: {_shown(tenant)} with {_told(gone)}", f"削除しました: {_shown(tenant)} ({_told(gone)})"
         )
     )
+
+
+def _row(tenant: Tenant) -> list[str]:
+    return [tenant.id, tenant.name or "", local(tenant.created_at)]
 
 
 def _question(tenant: Tenant, contents: Mapping[str, int]) -> str:

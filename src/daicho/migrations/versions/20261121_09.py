@@ -93,6 +93,7 @@ def upgrade() -> None:
         sa.CheckConstraint("priority IN (1, 2, 3, 4)", name="ck_tickets_priority"),
         _one_of("tickets", "status", "open", "in_progress", "closed", "archived"),
         _of_guild("tickets"),
+        sqlite_autoincrement=True,
     )
     op.create_index("idx_ticket_guild_status", "tickets", ["guild_id", "status"])
     op.create_index("idx_ticket_user", "tickets", ["guild_id", "user_id"])
@@ -145,6 +146,7 @@ def _create_music() -> None:
         sa.Column("created_at", Instant, nullable=False),
         _one_of("tracks", "source", "youtube", "spotify", "soundcloud", "url"),
         _of_guild("tracks"),
+        sqlite_autoincrement=True,
     )
     op.create_index("idx_track_guild", "tracks", ["guild_id"])
     op.create_index("idx_track_source", "tracks", ["source"])
@@ -157,6 +159,7 @@ def _create_music() -> None:
         sa.Column("created_at", Instant, nullable=False),
         _of_guild("queues"),
         _reference("queues", "track_id", "tracks", "CASCADE"),
+        sqlite_autoincrement=True,
     )
     op.create_index("idx_queue_guild_position", "queues", ["guild_id", "position"])
     op.create_index("idx_queue_track", "queues", ["track_id"])

@@ -1,0 +1,162 @@
+"""Copies of a whole database, made while others go on writing, for SQLite and PostgreSQL."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from contextlib import closing, suppress
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from daicho.core.engine import Database
+from daicho.core.errors import Invalid, Unavailable
+
+PAGES = 1024
+"""How many of SQLite's pages are copied at a time."""
+CONNECT_SECONDS = 10
+LEFT_BESIDE = ("", "-journal", "-wal", "-shm")
+"""What the name of a file that SQLite writes to may be followed by."""
+
+
+def backup(database: Database, folder: str | Path = ".", prefix: str = "daicho") -> Path:
+    """Write a copy of a database, as it is at one instant, and return the file.
+
+    Args:
+        database: which. Its schema may be of any revision.
+        folder: an existing folder.
+        prefix: what the name begins with; the local time follows, and ``.db`` for an SQLite database or
+            ``.dump`` for PostgreSQL's custom format, which ``pg_restore`` reads.
+
+    The file is complete or not there, readable by its owner alone, and never takes another one's place.
+    Writers go on meanwhile; only a database in memory keeps them waiting.
+
+    Raises Invalid for a folder that is none, Unavailable if the copy cannot be written or ``pg_dump`` is
+    missing or fails.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise Invalid(
+            f"{folder}: there is no such folder; create it or name another one",
+            f"{folder}: フォルダーがありません。作成するか、別のフォルダーを指定してください",
+        )
+    name = f"{prefix}_{datetime.now().astimezone():%Y%m%d_%H%M%S}"
+    try:
+        descriptor, path = tempfile.mkstemp(prefix=f".{name}_", suffix=".part", dir=folder)
+        os.close(descriptor)
+    except OSError as error:
+        raise _not_written(folder, error.strerror or str(error)) from None
+    part = Path(path)
+    try:
+        if database.in_threads:
+            _copy(database, part)
+        else:
+            _dump(database, part)
+        _sync(part)
+        return _named(part, folder, name, ".db" if database.in_threads else ".dump")
+    except OSError as error:
+        raise _not_written(folder, error.strerror or str(error)) from None
+    finally:
+        for ending in LEFT_BESIDE:
+            Path(f"{part}{ending}").unlink(missing_ok=True)
+
+
+def _copy(database: Database, part: Path) -> None:
+    """Copy an SQLite database page by page.
+
+    The read transaction keeps the copy to one instant: without it, SQLite would begin again with every
+    commit of others, and not come to an end while they write.
+    """
+    try:
+        with database.engine.connect().execution_options(writes=False) as source:
+            source.execute(text("SELECT count(*) FROM sqlite_master"))
+            with closing(sqlite3.connect(part, isolation_level=None)) as target:
+                target.execute("PRAGMA journal_mode = OFF")  # a copy that fails is thrown away
+                target.execute("PRAGMA synchronous = OFF")  # it is synced when it is complete
+                connection = cast("sqlite3.Connection", source.connection.driver_connection)
+                connection.backup(target, pages=PAGES)
+                target.execute("PRAGMA journal_mode = DELETE")  # one file, also where nothing can be written
+    except sqlite3.Error as error:
+        raise _not_written(part.parent, str(error)) from None
+    except SQLAlchemyError as error:
+        raise database.translated(error) from None
+
+
+def _dump(database: Database, part: Path) -> None:
+    """Let ``pg_dump`` write a PostgreSQL database. Its arguments are public, so the password is none."""
+    program = shutil.which("pg_dump")
+    if program is None:
+        raise Unavailable(
+            "pg_dump is not on PATH; install PostgreSQL's client programs, at least as new as the server"
+            " (Debian: postgresql-client, macOS: brew install libpq)",
+            "pg_dump が PATH にありません。サーバーと同じかより新しい PostgreSQL クライアントを入れてください"
+            " (Debian: postgresql-client、macOS: brew install libpq)",
+        )
+    url = database.url
+    password = url.password or url.query.get("password")
+    open_to_all = (
+        url.set(drivername="postgresql").difference_update_query(["password"])._replace(password=None)
+    )
+    environment = {"PGCONNECT_TIMEOUT": str(CONNECT_SECONDS), **os.environ, "LC_MESSAGES": "C"}
+    if isinstance(password, str):
+        environment["PGPASSWORD"] = password
+    done = subprocess.run(  # noqa: S603 - its arguments are a URL and a path
+        [
+            program,
+            "--format=custom",
+            "--no-password",
+            f"--file={part}",
+            f"--dbname={open_to_all.render_as_string()}",
+        ],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[0]
+        raise Unavailable(
+            f"{database.place}: pg_dump could not back it up: {reason}",
+            f"{database.place}: pg_dump がバックアップできませんでした: {reason}",
+        )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _named(part: Path, folder: Path, name: str, ending: str) -> Path:
+    """Give the copy its name, or the next one that is free, and make that durable."""
+    for number in count(1):
+        path = folder / (f"{name}{ending}" if number == 1 else f"{name}_{number}{ending}")
+        try:
+            os.link(part, path)  # unlike a rename, it fails where there is a file already
+        except FileExistsError:
+            continue
+        except OSError:
+            if path.exists():
+                continue
+            part.rename(path)  # a file system without links
+        break
+    with suppress(OSError):  # a system that cannot sync a folder
+        _sync(folder)
+    return path
+
+
+def _not_written(folder: Path, reason: str) -> Unavailable:
+    return Unavailable(
+        f"{folder}: the backup could not be written ({reason}), and nothing of it was kept;"
+        " check the folder's permissions and free space",
+        f"{folder}: バックアップを書き込めませんでした ({reason})。途中のファイルは残していません。"
+        "フォルダーの権限と空き容量を確かめてください",
+    )

@@ -1,0 +1,219 @@
+"""``daicho guilds adopt``: what a bot has kept in its own database."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from daicho.core.dialect import is_memory, is_sqlite
+from daicho.core.errors import Invalid
+from daicho.core.language import Text, say
+from daicho.core.options import Json, Rejects
+from daicho.core.settings import Settings
+from daicho.core.terminal import Table, Terminal, destination, note, printable, progress, put, put_json
+from daicho.core.types import now
+from daicho.guilds.adoption import Outcome, adopt, check
+from daicho.guilds.adoption_file import OldBot
+from daicho.guilds.adoption_rows import SILENT, Reports, RowReader
+from daicho.guilds.adoption_store import Adoption
+from daicho.guilds.adoption_values import Clock
+from daicho.guilds.needs import GuildLedger, LiveGuildLedger
+
+app = typer.Typer()
+
+
+def zone(name: str) -> ZoneInfo:
+    """Read a time zone's name. Raises typer.BadParameter."""
+    try:
+        return ZoneInfo(name.strip())
+    except (ValueError, OSError, KeyError):
+        raise typer.BadParameter(
+            say(
+                f"{name!r} is not a time zone; write Asia/Tokyo, Europe/Berlin or UTC",
+                f"{name!r} という時間帯はありません。Asia/Tokyo や UTC のように書いてください",
+            )
+        ) from None
+
+
+@app.command(
+    "adopt",
+    help=say(
+        "Bring a bot's kyrios.db into the ledger; twice adds nothing.",
+        "ボットの kyrios.db を台帳に取り込む。2 度目は何も加えない。",
+    ),
+)
+def adopt_(
+    context: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help=say(
+                "The bot's SQLite file; nothing is written to it.",
+                "ボットの SQLite ファイル。書き込みはしない。",
+            ),
+        ),
+    ],
+    timezone: Annotated[
+        ZoneInfo | None,
+        typer.Option(
+            parser=zone,
+            metavar="ZONE",
+            help=say(
+                "Where the bot ran, whose times name no zone: Asia/Tokyo. Unset: this machine's zone.",
+                "ボットが動いていた場所の時間帯 (省略時はこのマシン): Asia/Tokyo など。",
+            ),
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help=say("Change nothing; say what would be done.", "何も変えず、することだけを示す。"),
+        ),
+    ] = False,
+    errors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=say(
+                "Write every row that is not adopted, or otherwise than it stood, here.",
+                "取り込まない行と、変えて取り込む行をすべてこのファイルに書く。",
+            ),
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    terminal: Terminal[GuildLedger, LiveGuildLedger] = context.obj
+    settings = terminal.settings()
+    _check_other(file, settings)
+    moment = now()
+    with ExitStack() as open_now:
+        old = open_now.enter_context(OldBot(file))
+        rejects = Rejects(open_now.enter_context(destination(errors)) if errors else None)
+        into = None
+        if not (dry_run and _is_new(settings)):
+            into = Adoption(open_now.enter_context(terminal.open()).guilds.runner)
+        reader = RowReader(old, Clock(timezone), _reports(rejects), moment)
+        with progress(say(f"{file}: check", f"{file}: 確認"), old.total) as advance:
+            outcome = check(old, reader, into, advance)
+        if into is not None and not dry_run:
+            again = RowReader(old, Clock(timezone), SILENT, moment, last_first=True)
+            with progress(str(file), old.total) as advance:
+                outcome = adopt(old, again, into, reader.counted, advance)
+        rejects.end()
+        _note_taken_for_granted(old, reader, outcome)
+    for table in outcome.tables if json else ():
+        put_json(table)
+    if not json:
+        _show(outcome, dry_run=dry_run)
+    if any(table.refused for table in outcome.tables):
+        raise typer.Exit(1)
+
+
+def _check_other(file: Path, settings: Settings) -> None:
+    """See that the bot's database is not where the ledger's own belongs."""
+    url = settings.database_url()
+    if not is_sqlite(url) or is_memory(url):
+        return
+    own = Path(str(url.database))
+    if own.resolve() == file.resolve() or (own.exists() and file.exists() and own.samefile(file)):
+        raise Invalid(
+            f"{file}: is where this ledger keeps its own database; name the ledger another file"
+            " (DATABASE_URL), or move the bot's aside and name it there",
+            f"{file}: この台帳自身のデータベースの場所です。台帳を別のファイル (DATABASE_URL) にするか、"
+            "ボットのファイルを移してそちらを指定してください",
+        )
+
+
+def _is_new(settings: Settings) -> bool:
+    """Whether the ledger is not there yet: a look into it would make one."""
+    url = settings.database_url()
+    if not is_sqlite(url) or is_memory(url):
+        return False
+    own = Path(str(url.database))
+    return not own.exists() or not own.stat().st_size
+
+
+def _reports(rejects: Rejects) -> Reports:
+    def refused(row: str, reasons: list[Text]) -> None:
+        said = "; ".join(map(str, reasons))
+        rejects.report(say(f"{row} not adopted: {said}", f"{row} は取り込みません: {said}"))
+
+    return Reports(refused, lambda row, how: rejects.report(f"{row}: {how}"))
+
+
+def _note_taken_for_granted(old: OldBot, reader: RowReader, outcome: Outcome) -> None:
+    clock = reader.clock
+    if clock.zoneless:
+        name = Text("this machine's zone", "このマシンの時間帯") if clock.zone is None else clock.zone.key
+        note(
+            say(
+                f"{clock.zoneless:,} times without a zone were read in {name} (--timezone for another)",
+                f"時間帯のない時刻 {clock.zoneless:,} 個を {name} として読みました (--timezone で変更)",
+            )
+        )
+    _note(
+        clock.ambiguous,
+        Text(
+            "times the clock showed twice (it was put back); the first of the two was taken",
+            "個の時刻は時計が戻されて 2 度あり、先の方としました",
+        ),
+    )
+    _note(
+        clock.skipped,
+        Text(
+            "times the clock never showed (it was put forward); read as if it had not been",
+            "個の時刻は時計が進められて存在せず、進める前の時計で読みました",
+        ),
+    )
+    _note(
+        reader.undated,
+        Text(
+            "rows without any time; that of this adoption stands for it",
+            "行は時刻がなく、取り込みの時刻で代えました",
+        ),
+    )
+    _note(
+        old.unregistered(),
+        Text("guilds without settings; they have the defaults", "サーバーは設定がなく、既定値としました"),
+    )
+    if outcome.kept:
+        named = ", ".join(outcome.kept[:10]) + (" …" if len(outcome.kept) > 10 else "")
+        note(say(f"the ledger's own stay as they are: {named}", f"台帳のものを残しました: {named}"))
+    if old.ignored:
+        named = printable(", ".join(old.ignored))
+        note(say(f"not adopted, because unknown: {named}", f"取り込まない表や列: {named}"))
+
+
+def _note(count: int, what: Text) -> None:
+    if count:
+        note(say(f"{count:,} {what.en}", f"{count:,} {what.ja}"))
+
+
+def _show(outcome: Outcome, *, dry_run: bool) -> None:
+    table = Table(
+        say("TABLE", "表"), say("ADDED", "追加"), say("THERE", "既存"), say("NOT ADOPTED", "取り込めない")
+    )
+    table.add(
+        [found.table, *(f"{number:,}" for number in (found.added, found.existing, found.refused))]
+        for found in outcome.tables
+    )
+    added, existing, refused = (
+        sum(getattr(found, name) for found in outcome.tables) for name in ("added", "existing", "refused")
+    )
+    rest = Text(
+        f"{existing:,} already there, {refused:,} not adopted",
+        f"既にあったもの {existing:,}、取り込めないもの {refused:,}",
+    )
+    if dry_run:
+        put(
+            say(
+                f"{added:,} would be added, {rest.en} (--dry-run)",
+                f"{added:,} 行を追加するところです。{rest.ja} (--dry-run)",
+            )
+        )
+    else:
+        put(say(f"{added:,} added, {rest.en}", f"{added:,} 行を追加しました。{rest.ja}"))

@@ -1,0 +1,143 @@
+"""The page of one ticket: what is asked, how far it is, what was said, and what it cost."""
+
+from daicho.core.cost import Cost, has_pages
+from daicho.core.elements import box, fact, set_attribute, show, words
+from daicho.core.language import say
+from daicho.core.screen import Console, Screen
+from daicho.guilds.models import Ticket
+from daicho.guilds.needs import LiveGuildLedger
+from daicho.guilds.page_moving import Moving
+from daicho.guilds.page_thread import Description, Thread
+from daicho.guilds.page_tickets import Age
+from daicho.guilds.page_words import (
+    CATEGORIES,
+    Fact,
+    FactOfTime,
+    guild_address,
+    number_in,
+    priority_chip,
+    status_chip,
+    ticket_address,
+)
+
+
+def register(console: Console[LiveGuildLedger]) -> None:
+    """Add the page of one ticket to the console."""
+    has_pages("ticket", ticket_address)
+
+    @console.page("/guilds/tickets/{ticket_id}", "guilds")
+    async def one_ticket(screen: Screen) -> None:
+        page = TicketPage(console.ledger, screen)
+        await screen.follow("guilds", page.look)
+        await screen.follow("usage", page.look_at_cost)
+
+
+class TicketPage:
+    """A ticket on the page: drawn once it is found, and brought up to date from then on."""
+
+    def __init__(self, ledger: LiveGuildLedger, screen: Screen) -> None:
+        self._ledger, self._screen = ledger, screen
+        self._given = screen.route["ticket_id"]
+        self._ticket_id = number_in(self._given)
+        screen.name(say("Ticket", "チケット"))
+        self._body = box("d-section d-roomy")
+        self._drawn: Drawn | None = None
+        self._missing = False
+
+    async def look(self) -> None:
+        """Bring the page up to date."""
+        found = None if self._ticket_id is None else await self._ledger.guilds.get_ticket(self._ticket_id)
+        if found is None:
+            self._miss()
+            return
+        if self._drawn is None:
+            self._missing = False
+            self._body.clear()
+            with self._body:
+                self._drawn = Drawn(found, self._ledger, self._screen, self)
+        self._screen.name(f"#{found.id} {found.title[:100]}")
+        self._drawn.take(found)
+        await self._drawn.thread.look()
+
+    async def look_at_cost(self) -> None:
+        """Bring what the ticket has cost up to date."""
+        if self._drawn is not None:
+            await self._drawn.cost.look()
+
+    def _miss(self) -> None:
+        if self._missing:
+            return
+        self._drawn, self._missing = None, True
+        self._screen.client.status_code = 404
+        self._body.clear()
+        with self._body, box("d-sheet d-empty"):
+            words(say("There is no such ticket.", "そのチケットはありません。"), tag="b")
+            words(self._given, "d-mono d-title")
+            words(say("To all guilds", "サーバー一覧へ"), "d-link", "a", href="/guilds")
+
+
+class Drawn:
+    """The parts of a ticket's page that change."""
+
+    def __init__(self, ticket: Ticket, ledger: LiveGuildLedger, screen: Screen, page: TicketPage) -> None:
+        back = say("‹ Tickets of the guild", "‹ サーバーのチケット一覧")
+        words(back, "d-link d-small", "a", href=guild_address(ticket.guild_id))
+        with box("d-row"):
+            with box("d-head"):
+                words(say(f"Ticket #{ticket.id}", f"チケット #{ticket.id}"), "d-quiet", "div")
+                self._title = words("", "d-title", "h1", dir="auto")
+            self._status, self._priority = status_chip(), priority_chip()
+        with box("d-call"):
+            with box("d-beside"):
+                self._moving = Moving(ticket.id, ledger.guilds, screen, page.look)
+                self._facts = Facts(ticket)
+                self.cost = Cost(ledger.usage, f"ticket:{ticket.id}")
+            with box("d-section d-roomy"):
+                self._description = Description(ticket.id, ledger.guilds, screen)
+                self.thread = Thread(ticket, ledger.guilds, screen)
+
+    def take(self, ticket: Ticket) -> None:
+        """Show the ticket as it is now."""
+        self._title.set_text(ticket.title)
+        self._status.take(ticket.status)
+        self._priority.take(ticket.priority)
+        self._moving.take(ticket)
+        self._facts.take(ticket)
+        self._description.take(ticket)
+
+
+class Facts:
+    """A ticket's facts; drawn where they are made."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        def logs_of(user_id: int) -> str:
+            return f"{guild_address(ticket.guild_id, 'logs')}?user={user_id}"
+
+        with box("d-sheet d-facts", "dl"):
+            with fact(say("From", "依頼者")), box("", "dd"):
+                words(ticket.user_id, "d-mono d-link", "a", href=logs_of(ticket.user_id))
+            with fact(say("Assignee", "担当者")), box("", "dd"):
+                self._nobody = words(say("Nobody yet", "未定"), "d-quiet")
+                self._assignee = words("", "d-mono d-link", "a")
+            self._category = Fact(say("Category", "種類"))
+            self._created = FactOfTime(say("Created", "作成"))
+            self._closed = FactOfTime(say("Closed", "完了"))
+            with fact(say("Age", "経過")), box("", "dd"):
+                self._age = Age(ticket, "")
+            with fact(say("Guild", "サーバー")), box("", "dd"):
+                guild = guild_address(ticket.guild_id)
+                words(ticket.guild_id, "d-mono d-link", "a", href=guild)
+            Fact(say("Channel", "チャンネル"), "d-mono").take(ticket.channel_id)
+        self._logs_of = logs_of
+
+    def take(self, ticket: Ticket) -> None:
+        """Show the ticket's facts as they are now."""
+        user = ticket.assigned_to
+        self._assignee.set_text("" if user is None else str(user))
+        set_attribute(self._assignee, "href", None if user is None else self._logs_of(user))
+        show(self._assignee, user is not None)
+        show(self._nobody, user is None)
+        self._category.take(CATEGORIES[ticket.category])
+        self._created.take(ticket.created_at)
+        self._closed.take(ticket.closed_at)
+        self._age.take(ticket)
