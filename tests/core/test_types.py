@@ -9,7 +9,7 @@ from sqlalchemy.exc import StatementError
 from daicho import Invalid, Ledger
 from daicho.calls.models import Call
 from daicho.core.model import check_text
-from daicho.core.types import SNOWFLAKE_MAX, Instant, Snowflake, StringList, utc
+from daicho.core.types import SNOWFLAKE_MAX, Instant, JsonText, Snowflake, StringList, json_value, utc
 
 TABLE = Table(
     "things",
@@ -18,6 +18,7 @@ TABLE = Table(
     Column("at", Instant),
     Column("flake", Snowflake),
     Column("names", StringList),
+    Column("details", JsonText),
 )
 TOKYO = timezone(timedelta(hours=9))
 
@@ -99,3 +100,18 @@ def test_what_is_no_snowflake_is_invalid(ledger: Ledger, flake: int) -> None:
 @pytest.mark.parametrize("names", [[], ["華扇"], ["a,b", '"', "{}", "\\", "NULL", " "]])
 def test_a_list_of_strings_comes_back(ledger: Ledger, names: list[str]) -> None:
     assert there_and_back(ledger, names=names) == names
+
+
+NO_JSON = ["NaN", "1e999", '{"size": -1e999}', '{"size": Infinity}', "{", "hello"]
+
+
+@pytest.mark.parametrize("text", NO_JSON)
+def test_a_text_that_is_no_json_counts_as_a_text(ledger: Ledger, text: str) -> None:
+    assert json_value(text) == text
+    assert there_and_back(ledger, details=text) == text
+
+
+def test_a_number_comes_back_from_json(ledger: Ledger) -> None:
+    assert json_value('{"size": 1.5e300}') == {"size": 1.5e300}
+    back = there_and_back(ledger, details='{"size":1.5e3}')
+    assert json_value(back) == {"size": 1500}

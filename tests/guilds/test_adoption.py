@@ -737,7 +737,7 @@ def test_a_file_that_is_no_bots_database_is_one_clear_line(
     for zone in ("Mars/Base", "../etc", ""):
         here("guilds", "adopt", str(both), "--timezone", zone, code=2)
         assert "is not a time zone; write Asia/Tokyo" in here.said
-    monkeypatch.setattr("daicho.guilds.adoption_copy.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("daicho.core.foreign.BUSY_SECONDS", 0.1)
     locked = kyrios(tmp_path / "locked.db", Ticket())
     with closing(sqlite3.connect(locked, isolation_level=None)) as owner:
         owner.execute("BEGIN EXCLUSIVE")

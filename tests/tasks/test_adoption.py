@@ -436,7 +436,7 @@ def test_a_file_that_is_no_old_database_is_one_clear_line(here: Here, tmp_path: 
 
 
 def test_a_locked_file_is_unavailable(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daicho.tasks.adoption.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("daicho.core.foreign.BUSY_SECONDS", 0.1)
     source = old(tmp_path / "old.db", row(1))
     with closing(sqlite3.connect(source, isolation_level=None)) as owner:
         owner.execute("BEGIN EXCLUSIVE")

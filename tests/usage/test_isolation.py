@@ -83,6 +83,9 @@ def hurried(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("database: {buffer: {seconds: 0.001}}")
 
 
+@pytest.mark.parametrize(
+    ("url", "face"), [("sqlite", "sync"), ("postgresql", "async")], indirect=True, ids=["sync", "async"]
+)
 @pytest.mark.usefixtures("hurried")
 def test_no_operation_tells_a_tenant_of_another(face: Faces) -> None:
     with Ledger(face.ledger.database.url) as everything:
@@ -94,7 +97,7 @@ def test_no_operation_tells_a_tenant_of_another(face: Faces) -> None:
             assert everything_of(everything, there.secret) == before, name
 
 
-@pytest.mark.parametrize("face", ["sync"], indirect=True)  # the faces are told apart above
+@pytest.mark.parametrize("face", ["sync"], indirect=True)  # both faces are tried above
 @pytest.mark.usefixtures("hurried")
 @settings(max_examples=5, deadline=None, suppress_health_check=SLOW)
 @given(data=st.data())

@@ -14,7 +14,7 @@ from daicho.calls.options import Client, Live, State, Transferred, checked_clien
 from daicho.calls.schemas import Imported
 from daicho.core.errors import DaichoError
 from daicho.core.language import Text, say
-from daicho.core.options import Rejects, Since, Until
+from daicho.core.options import Raw, Rejects, Since, Until
 from daicho.core.terminal import destination, progress, put, source
 
 app = typer.Typer()
@@ -122,16 +122,7 @@ def export(
             help=say("CSV: begin with a byte order mark, for Excel.", "CSV: Excel 向けに BOM を付ける。"),
         ),
     ] = False,
-    raw: Annotated[
-        bool,
-        typer.Option(
-            "--raw",
-            help=say(
-                "CSV: do not put ' before cells that a spreadsheet would run.",
-                "CSV: 数式とみなされるセルの前に ' を付けない。",
-            ),
-        ),
-    ] = False,
+    raw: Raw = False,
 ) -> None:
     chosen = Chosen(
         client_id=client, state=state, transferred=transferred, live=live, since=since, until=until

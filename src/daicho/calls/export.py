@@ -13,9 +13,7 @@ from daicho.calls.store import CallStore
 from daicho.core.operation import Sync
 from daicho.core.options import pages
 from daicho.core.page import LIMIT_MAX
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would run."""
+from daicho.core.terminal import csv_cell
 
 
 class Chosen(TypedDict, total=False):
@@ -99,14 +97,4 @@ class CsvWriter:
         return count
 
     def _row(self, values: list[object]) -> None:
-        self._writer.writerow([self._cell(value) for value in values])
-
-    def _cell(self, value: object) -> str:
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return str(value).lower()
-        if isinstance(value, datetime):
-            return value.isoformat().replace("+00:00", "Z")
-        text = str(value)
-        return f"'{text}" if text.startswith(FORMULA) and not self._raw else text
+        self._writer.writerow([csv_cell(value, raw=self._raw) for value in values])

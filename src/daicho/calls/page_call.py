@@ -1,17 +1,16 @@
 """The page of one call: its facts, its states over time, and its transcript as it is spoken."""
 
-from nicegui import ui
-
 from daicho.calls.models import Call
 from daicho.calls.needs import LiveCallLedger
 from daicho.calls.page_lists import call_address, handed_over, source
 from daicho.calls.page_timeline import Timeline
 from daicho.calls.page_transcript import Transcript
 from daicho.core.cost import Cost, has_pages
-from daicho.core.elements import Chip, box, elapsed, moment, set_attribute, show, words
+from daicho.core.elements import Chip, box, elapsed, fact, moment, set_attribute, show, words
 from daicho.core.errors import Invalid, NotFound
 from daicho.core.language import say
 from daicho.core.money import Costs
+from daicho.core.one_page import Missing, OnePageWithCost
 from daicho.core.screen import Console, Screen
 
 
@@ -21,54 +20,34 @@ def register(console: Console[LiveCallLedger]) -> None:
 
     @console.page("/calls/{call_id:path}", "calls")
     async def one_call(screen: Screen) -> None:
-        screen.name(screen.route["call_id"])
         page = CallPage(console.ledger, screen)
         await screen.follow("calls", page.look)
         await screen.follow("usage", page.look_at_cost)
 
 
-class CallPage:
-    """A call on the page: drawn once it is found, and brought up to date from then on."""
+class CallPage(OnePageWithCost[Call, "Drawn"]):
+    """The page of one call."""
 
     def __init__(self, ledger: LiveCallLedger, screen: Screen) -> None:
         self._store, self._costs = ledger.calls, ledger.usage
-        self._screen = screen
         self._call_id = screen.route["call_id"]
-        self._body = box("d-section")
-        self._drawn: Drawn | None = None
-        self._missing = False
+        screen.name(self._call_id)
+        said = say("There is no such call.", "その通話はありません。")
+        back = say("To all calls", "通話一覧へ")
+        super().__init__(screen, Missing(said, self._call_id, back, "/calls"), "d-section")
 
-    async def look(self) -> None:
-        """Bring the page up to date."""
+    async def _find(self) -> Call | None:
         try:
-            call = await self._store.get(self._call_id)
+            return await self._store.get(self._call_id)
         except (NotFound, Invalid):
-            self._miss()
-            return
-        if self._drawn is None:
-            self._missing = False
-            self._body.clear()
-            with self._body:
-                transcript = Transcript(self._store, self._screen, self._call_id)
-                self._drawn = Drawn(call, transcript, self._costs)
-        await self._drawn.transcript.look()
-        self._drawn.take(call)
+            return None
 
-    async def look_at_cost(self) -> None:
-        """Bring what the call has cost up to date."""
-        if self._drawn is not None:
-            await self._drawn.cost.look()
+    def _draw(self, found: Call) -> "Drawn":
+        return Drawn(found, Transcript(self._store, self._screen, self._call_id), self._costs)
 
-    def _miss(self) -> None:
-        if self._missing:
-            return
-        self._drawn, self._missing = None, True
-        self._screen.client.status_code = 404
-        self._body.clear()
-        with self._body, box("d-sheet d-empty"):
-            words(say("There is no such call.", "その通話はありません。"), tag="b")
-            words(self._call_id, "d-mono d-title")
-            words(say("To all calls", "通話一覧へ"), "d-link", "a", href="/calls")
+    async def _take(self, drawn: "Drawn", found: Call) -> None:
+        await drawn.transcript.look()
+        drawn.take(found)
 
 
 class Drawn:
@@ -100,17 +79,17 @@ class Drawn:
 
     def _facts(self, call: Call) -> None:
         with box("d-sheet d-facts", "dl"):
-            with _fact(say("Client", "クライアント")):
+            with fact(say("Client", "クライアント")):
                 self._client = words("", "d-title")
-            with _fact(say("Caller", "発信者番号")):
+            with fact(say("Caller", "発信者番号")):
                 self._caller = words("")
-            with _fact(say("Started", "開始")):
+            with fact(say("Started", "開始")):
                 moment(call.started_at)
-            with _fact(say("Ended", "終了")) as self._ended:
+            with fact(say("Ended", "終了")) as self._ended:
                 self._ended_at = moment(call.started_at)
-            with _fact(say("Length", "長さ")):
+            with fact(say("Length", "長さ")):
                 self._length = elapsed(call.started_at, call.ended_at)
-            with _fact(say("State", "状態")):
+            with fact(say("State", "状態")):
                 self._state = Chip()
 
     def take(self, call: Call) -> None:
@@ -129,9 +108,3 @@ class Drawn:
         show(self._handover, call.is_transferred)
         self._summary.set_text(call.handover_summary or say("No summary was given.", "要約はありません。"))
         self.timeline.take(call, self.transcript.stamps, from_start=self.transcript.from_start)
-
-
-def _fact(label: str) -> ui.element:
-    with box("d-fact") as fact:
-        words(label, tag="dt")
-    return fact

@@ -12,7 +12,8 @@ from daicho.calls.schemas import CALL, Imported, Role, SearchHit
 from daicho.calls.writing import NewLine, write_lines, write_many
 from daicho.core.bulk import insert_many
 from daicho.core.dialect import containing, insert, matching
-from daicho.core.errors import DaichoError, Invalid, NotFound
+from daicho.core.errors import DaichoError, Invalid, NotFound, located
+from daicho.core.language import Text
 from daicho.core.model import check_text
 from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query
 from daicho.core.page import Page, check_limit, decode_number, encode, keyset
@@ -115,7 +116,7 @@ class CallStore(Store[Mode]):
         """
         checked = [self._checked(at, line) for at, line in enumerate(lines, 1)]
         for at, missing in write_many(session, checked):
-            raise answer_for(at, missing)
+            raise located(missing, _line(at))
         return len(checked)
 
     def _checked(self, at: int, line: Mapping[str, Any]) -> NewLine:
@@ -124,10 +125,10 @@ class CallStore(Store[Mode]):
             check = cast("Callable[..., NewLine]", CallStore.append_log.item)
             return check(self, **line)
         except TypeError as error:
-            reason = str(error).removeprefix("CallStore.append_log() ")
-            raise Invalid(f"line {at}: {reason}", f"{at} 行目: {reason}") from None
+            reason = Invalid(str(error).removeprefix("CallStore.append_log() "))
+            raise located(reason, _line(at)) from None
         except DaichoError as error:
-            raise answer_for(at, error) from None
+            raise located(error, _line(at)) from None
 
     @idempotent
     def mark_transfer(self, session: Session, call_id: str, summary: str) -> Call:
@@ -321,11 +322,8 @@ def real_number(caller_number: str | None) -> str | None:
     return number
 
 
-def answer_for(at: int, error: DaichoError) -> DaichoError:
-    """Return the error of the ``at``-th line of many, saying which line it was."""
-    numbered = type(error).__new__(type(error))
-    DaichoError.__init__(numbered, f"line {at}: {error.message.en}", f"{at} 行目: {error.message.ja}")
-    return numbered
+def _line(at: int) -> Text:
+    return Text(f"line {at}", f"{at} 行目")
 
 
 # -- shared statements ---------------------------------------------------------------------------

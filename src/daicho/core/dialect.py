@@ -227,6 +227,26 @@ def insert_for(dialect: str, model: type[Base]) -> Insert:
     return postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)
 
 
+def reserve(session: Session, model: type[Base], highest: int) -> None:
+    """Let rows of a table that are given no ``id`` get one beyond ``highest`` from now on.
+
+    SQLite does so by itself as soon as the highest one is there.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    name = model.__tablename__
+    # Nobody adds a row meanwhile: a number that was given would be given again.
+    session.execute(text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))
+    session.execute(_COUNT_ON, {"name": name, "highest": highest})
+
+
+_COUNT_ON = text(
+    "SELECT setval(own.name, :highest) FROM"
+    " (SELECT pg_get_serial_sequence(:name, 'id')::regclass AS name) own"
+    " WHERE coalesce(pg_sequence_last_value(own.name), 0) < :highest"
+)
+
+
 def joined_by_range(
     session: Session, ranges: FromClause, model: type[Base], condition: ColumnElement[bool]
 ) -> tuple[FromClause, ReadOnlyColumnCollection[str, Any]]:

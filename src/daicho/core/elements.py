@@ -100,6 +100,45 @@ def fact(label: str) -> ui.element:
     return row
 
 
+class Moment:
+    """An instant that may change, or be unknown."""
+
+    def __init__(self, classes: str = "") -> None:
+        self._root = box(f"d-number {classes}", "local-time", form="minute", hidden=True)
+
+    def take(self, at: datetime | None) -> None:
+        """Show an instant; nothing for None."""
+        set_attribute(self._root, "at", at and at.isoformat())
+        show(self._root, at is not None)
+
+
+class Fact:
+    """A fact that is a text; hidden while there is none."""
+
+    def __init__(self, label: str, classes: str = "") -> None:
+        with fact(label) as self._root:
+            self._text = words("", f"d-title {classes}", "dd", dir="auto")
+
+    def take(self, text: object) -> None:
+        """Show a text; nothing for None."""
+        shown = "" if text is None else str(text)
+        self._text.set_text(shown)
+        show(self._root, bool(shown))
+
+
+class FactOfTime:
+    """A fact that is an instant; hidden while there is none."""
+
+    def __init__(self, label: str) -> None:
+        with fact(label) as self._root, box("", "dd"):
+            self._at = Moment()
+
+    def take(self, at: datetime | None) -> None:
+        """Show an instant."""
+        self._at.take(at)
+        show(self._root, at is not None)
+
+
 def suggestion(value: str) -> "Row[str]":
     """Add an option of a ``datalist``."""
     return Row(box("", "option", value=value), lambda _: None)

@@ -71,6 +71,12 @@ class Outdated(Unavailable):
     title = Text("schema mismatch", "スキーマの不一致")
 
 
+def located(error: DaichoError, where: Text) -> DaichoError:
+    """Return the error of one of many things, saying which: ``located(error, Text("line 3", "3 行目"))``."""
+    en, ja = error.message
+    return _rebuild(type(error), Text(f"{where.en}: {en}", f"{where.ja}: {ja}"))
+
+
 def _rebuild(kind: type[DaichoError], message: Text) -> DaichoError:
     error = kind.__new__(kind)
     DaichoError.__init__(error, *message)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, TextIO, TypeVar
+from zoneinfo import ZoneInfo
 
 import typer
 from pydantic import BaseModel
@@ -46,7 +47,36 @@ Json = Annotated[
         "--json", help=say("JSON, one object a line; times in UTC.", "1 行 1 件の JSON (時刻は UTC)。")
     ),
 ]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help=say(
+            "CSV: do not put ' before cells that a spreadsheet would run.",
+            "CSV: 数式とみなされるセルの前に ' を付けない。",
+        ),
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help=say("Change nothing; say what would be done.", "何も変えず、することだけを示す。")
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help=say("Do not ask.", "確認しない。"))]
+
+
+def zone(name: str) -> ZoneInfo:
+    """Read a time zone's name. Raises typer.BadParameter."""
+    try:
+        return ZoneInfo(name.strip())
+    except (ValueError, OSError, KeyError):
+        raise typer.BadParameter(
+            say(
+                f"{name!r} is not a time zone; write Asia/Tokyo, Europe/Berlin or UTC",
+                f"{name!r} という時間帯はありません。Asia/Tokyo や UTC のように書いてください",
+            )
+        ) from None
 
 
 def pages(

@@ -275,3 +275,12 @@ class Pager:
     async def _go_back(self, _: object) -> None:
         self.cursor = self._before.pop() if self._before else None
         await self._turn()
+
+
+class PlainPager(Pager):
+    """A pager of what is sorted by its name or number, where nothing is newer or older."""
+
+    def __init__(self, screen: Screen, turn: Callable[[], Awaitable[None]], cursor: str | None) -> None:
+        super().__init__(screen, turn, cursor)
+        self._back.set_text(say("‹ Previous", "‹ 前へ"))
+        self._on.set_text(say("Next ›", "次へ ›"))

@@ -26,6 +26,8 @@ SyncLedger = TypeVar("SyncLedger")
 AsyncLedger = TypeVar("AsyncLedger")
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would run."""
 GAP = "  "
 SHORT = len("2026-11-21 08:18:22")
 """The width up to which a column is short."""
@@ -71,6 +73,23 @@ def printable(text: str) -> str:
         return text
     plain = " ".join(text.replace("\t", " ").splitlines())
     return "".join(_written_out(sign) if unicodedata.category(sign) == "Cc" else sign for sign in plain)
+
+
+def csv_cell(value: object, *, raw: bool) -> str:
+    """Write a value as a cell of CSV that commands no spreadsheet: before a text that would stands ``'``.
+
+    Args:
+        value: a text, a number, True or False, an instant in UTC, or None for an empty cell.
+        raw: write texts as they are.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) and not raw else text
 
 
 def local(instant: datetime | None) -> str:

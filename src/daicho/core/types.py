@@ -1,6 +1,7 @@
 """Column types that behave alike on SQLite and PostgreSQL."""
 
 import json
+import math
 import os
 import re
 import time
@@ -165,11 +166,14 @@ def one_of(name: str, value: object, kind: type[E]) -> E:
 
 
 def json_value(value: object) -> Any:
-    """Return what a text says as JSON; a text that is no JSON, and what is no text, as it is."""
+    """Return what a text says as JSON; a text that is no JSON, and what is no text, as it is.
+
+    With ``NaN`` in it, or a number that is not finite here, ``1e999``, a text is no JSON.
+    """
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value, parse_constant=_no_number)
+        return json.loads(value, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         return value
 
@@ -181,6 +185,11 @@ def json_text(value: object) -> str:
 
 def _no_number(name: str) -> float:
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _no_number(digits)
 
 
 def utc(value: datetime) -> datetime:

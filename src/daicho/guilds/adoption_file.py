@@ -4,15 +4,13 @@ What is read is a copy, made at one moment. So tables fit together whatever the 
 what a crash has left half done is undone in the copy.
 """
 
-import sqlite3
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from daicho.core.cells import Cell
 from daicho.core.errors import Invalid
-from daicho.guilds.adoption_copy import check_header, copied, translated
+from daicho.core.foreign import CopiedFile, tables
 from daicho.guilds.adoption_tables import (
     HISTORIES,
     KINDS,
@@ -26,7 +24,7 @@ from daicho.guilds.adoption_tables import (
     TRACKS,
     Kind,
 )
-from daicho.guilds.adoption_values import EXACT, Cell
+from daicho.guilds.adoption_values import EXACT
 
 LEDGERS = {"alembic_version", "call_logs"}
 """Tables that a ledger of Daicho has, and no bot's database has both of."""
@@ -35,7 +33,7 @@ READ_AT_ONCE = 1_000
 Cells = dict[str, Cell]
 
 
-class OldBot:
+class OldBot(CopiedFile):
     """A bot's database as it stood at one moment.
 
     Args:
@@ -49,31 +47,7 @@ class OldBot:
     """
 
     def __init__(self, path: Path) -> None:
-        check_header(path)
-        self.path = path
-        self._folder = tempfile.TemporaryDirectory(prefix="daicho-adopt-")
-        try:
-            self._connection = copied(path, Path(self._folder.name) / "copy.db")
-            try:
-                self._find_tables()
-            except BaseException:
-                self._connection.close()
-                raise
-        except sqlite3.Error as error:
-            self._folder.cleanup()
-            raise translated(path, error) from None
-        except BaseException:
-            self._folder.cleanup()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        self._connection.close()
-        self._folder.cleanup()
+        super().__init__(path, "kyrios.db")
 
     def has(self, kind: Kind, column: str | None = None) -> bool:
         """Whether there is such a table; with such a column."""
@@ -119,14 +93,12 @@ class OldBot:
             last = f'(SELECT max("id") FROM {self._names[kind]})'  # noqa: S608
             parts = [f' WHERE own."id" IS {last}', f' WHERE own."id" IS NOT {last}']
         keys = [*names, "parent", "first"]
-        try:
+        with self._translating():
             for part in parts:
                 found = self._connection.execute(statement + part + by)
                 while lot := found.fetchmany(READ_AT_ONCE):
                     for row in lot:
                         yield dict(zip(keys, row, strict=True))
-        except sqlite3.Error as error:
-            raise translated(self.path, error) from None
 
     def unregistered(self) -> int:
         """The number of guilds that have no settings."""
@@ -139,10 +111,8 @@ class OldBot:
 
     # -- what there is -----------------------------------------------------------------------------
 
-    def _find_tables(self) -> None:
-        found = {
-            name.lower(): name for name in self._all("SELECT name FROM sqlite_master WHERE type = 'table'")
-        }
+    def _look(self) -> None:
+        found = tables(self._connection)
         if found.keys() >= LEDGERS:
             raise Invalid(
                 f"{self.path}: is a ledger of Daicho, not a bot's database",
@@ -185,7 +155,8 @@ class OldBot:
         return next(iter(filled or names), None)
 
     def _check_columns(self, kind: Kind, name: str) -> None:
-        there = self._all(f"SELECT name FROM pragma_table_info('{name.replace(chr(39), chr(39) * 2)}')")  # noqa: S608
+        columns = self._run(f"SELECT name FROM pragma_table_info('{name.replace(chr(39), chr(39) * 2)}')")  # noqa: S608
+        there = [bytes(column).decode(errors="replace") for (column,) in columns]
         self._columns[kind] = {column.lower() for column in there}
         if missing := [column for column in kind.needed if column not in self._columns[kind]]:
             raise Invalid(
@@ -220,10 +191,7 @@ class OldBot:
         )
 
     def _one(self, statement: str) -> Any:
-        return self._connection.execute(statement).fetchone()[0]
-
-    def _all(self, statement: str) -> list[str]:
-        return [bytes(name).decode(errors="replace") for (name,) in self._connection.execute(statement)]
+        return self._run(statement)[0][0]
 
 
 def _quoted(name: str) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Column, String
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
+from daicho.core.cells import Cell, Plain, decoded, shown
 from daicho.core.errors import DaichoError, Invalid
 from daicho.core.language import Text
 from daicho.core.types import Instant, JsonText
 from daicho.guilds.adoption_file import Cells, OldBot
 from daicho.guilds.adoption_tables import HISTORIES, MESSAGES, QUEUES, SESSIONS, Kind
-from daicho.guilds.adoption_values import Cell, Clock, Plain, decoded, reader, shown
+from daicho.guilds.adoption_values import Clock, reader
 from daicho.guilds.avatars import AVATARS
 
 NULL = Text("NULL; every row needs one", "NULL です。どの行にも必要です")

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from daicho.core.bulk import insert_many
-from daicho.core.dialect import insert
+from daicho.core.dialect import insert, reserve
 from daicho.core.errors import Conflict
 from daicho.core.operation import Mode, Store, idempotent, query
 from daicho.core.types import JsonText, json_value
@@ -55,23 +55,8 @@ class Adoption(Store[Mode]):
 
     @idempotent
     def reserve(self, session: Session, kind: Kind, highest: int) -> None:
-        """Let rows that are given no number get one beyond ``highest`` from now on.
-
-        SQLite does so by itself as soon as the highest one is there.
-        """
-        if not session.get_bind().dialect.supports_sequences:
-            return
-        table = kind.table.name
-        # Nobody adds a row meanwhile: a number that was given would be given again.
-        session.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
-        session.execute(
-            text(
-                "SELECT setval(own.name, :highest) FROM"
-                " (SELECT pg_get_serial_sequence(:table, 'id')::regclass AS name) own"
-                " WHERE coalesce(pg_sequence_last_value(own.name), 0) < :highest"
-            ),
-            {"table": table, "highest": highest},
-        )
+        """Let rows that are given no number get one beyond ``highest`` from now on."""
+        reserve(session, kind.model, highest)
 
     @idempotent
     def put(self, session: Session, kind: Kind, rows: Sequence[OldRow]) -> Put:

@@ -1,7 +1,6 @@
 """What stands in a cell of a bot's database, read as what the ledger's column holds."""
 
 import math
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
@@ -11,14 +10,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer
 
+from daicho.core.cells import Plain, as_text, as_whole, shown
 from daicho.core.errors import Invalid
 from daicho.core.types import Instant, OneOf, Snowflake, utc
 
-Cell = str | int | float | bytes | None
-"""What SQLite holds; bytes are a text, or what was meant to be one."""
-Plain = str | int | float
-
-WHOLE = re.compile(r"[+-]?\d{1,30}(\.0*)?")
 EXACT = 2**53
 """Floating-point numbers from here on have lost digits."""
 YES = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
@@ -85,19 +80,6 @@ def reader(column: Column[Any], clock: Clock) -> Callable[[Plain], object]:
     return as_text
 
 
-def decoded(cell: Cell) -> Plain | None:
-    """Return a cell with its text as text. Raises Invalid for what is not UTF-8."""
-    if not isinstance(cell, bytes):
-        return cell
-    try:
-        return cell.decode()
-    except UnicodeDecodeError as error:
-        raise Invalid(
-            f"not UTF-8 text (byte {error.start + 1}); correct it",
-            f"UTF-8 の文字列ではありません ({error.start + 1} バイト目)。直してください",
-        ) from None
-
-
 def member(value: Plain, kind: type[Enum]) -> Enum | Plain:
     """Return the member of an enum that a cell names: SQLAlchemy writes names, others write values.
 
@@ -138,10 +120,10 @@ def whole(value: Plain) -> int:
             f"{value!r} is not a whole number, or has lost digits",
             f"{value!r} は整数でないか、桁が失われています",
         )
-    text = as_text(value).strip()
-    if not WHOLE.fullmatch(text):
+    number = as_whole(value)
+    if number is None:
         raise Invalid(f"{shown(value)} is not a whole number", f"{shown(value)} は整数ではありません")
-    return int(text.partition(".")[0])
+    return number
 
 
 def real(value: Plain) -> float:
@@ -161,13 +143,3 @@ def yes_or_no(value: Plain) -> bool:
     if found is None:
         raise Invalid(f"{shown(value)} is neither 0 nor 1", f"{shown(value)} は 0 でも 1 でもありません")
     return found
-
-
-def as_text(value: Plain) -> str:
-    """Return a text; a number as it would have been written."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def shown(value: Plain | None) -> str:
-    """A cell as people see it."""
-    return "NULL" if value is None else repr(value if isinstance(value, float) else str(value)[:60])

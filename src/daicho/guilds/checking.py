@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
-from daicho.core.errors import DaichoError, Invalid
+from daicho.core.errors import Invalid
 from daicho.core.model import Base, check_whole
 from daicho.core.types import SNOWFLAKE_MAX, now, one_of
 
@@ -85,10 +85,3 @@ def ago(name: str, number: float, unit: timedelta) -> datetime:
         f"{name} cannot be {str(number)[:40]}; a number from 0 that ends after the year 1",
         f"{name} を {str(number)[:40]} にはできません。0 以上で、西暦 1 年より後に収まる数だけです",
     )
-
-
-def numbered(at: int, error: DaichoError) -> DaichoError:
-    """Return the error of the ``at``-th log of many, saying which it was."""
-    said = type(error).__new__(type(error))
-    DaichoError.__init__(said, f"log {at}: {error.message.en}", f"{at} 件目: {error.message.ja}")
-    return said

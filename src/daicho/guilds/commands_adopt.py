@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from daicho.core.dialect import is_memory, is_sqlite
 from daicho.core.errors import Invalid
+from daicho.core.foreign import is_own, own_file
 from daicho.core.language import Text, say
-from daicho.core.options import Json, Rejects
+from daicho.core.options import DryRun, Json, Rejects, zone
 from daicho.core.settings import Settings
 from daicho.core.terminal import Table, Terminal, destination, note, printable, progress, put, put_json
 from daicho.core.types import now
@@ -22,19 +22,6 @@ from daicho.guilds.adoption_values import Clock
 from daicho.guilds.needs import GuildLedger, LiveGuildLedger
 
 app = typer.Typer()
-
-
-def zone(name: str) -> ZoneInfo:
-    """Read a time zone's name. Raises typer.BadParameter."""
-    try:
-        return ZoneInfo(name.strip())
-    except (ValueError, OSError, KeyError):
-        raise typer.BadParameter(
-            say(
-                f"{name!r} is not a time zone; write Asia/Tokyo, Europe/Berlin or UTC",
-                f"{name!r} という時間帯はありません。Asia/Tokyo や UTC のように書いてください",
-            )
-        ) from None
 
 
 @app.command(
@@ -67,13 +54,7 @@ def adopt_(
             ),
         ),
     ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help=say("Change nothing; say what would be done.", "何も変えず、することだけを示す。"),
-        ),
-    ] = False,
+    dry_run: DryRun = False,
     errors: Annotated[
         Path | None,
         typer.Option(
@@ -115,11 +96,7 @@ def adopt_(
 
 def _check_other(file: Path, settings: Settings) -> None:
     """See that the bot's database is not where the ledger's own belongs."""
-    url = settings.database_url()
-    if not is_sqlite(url) or is_memory(url):
-        return
-    own = Path(str(url.database))
-    if own.resolve() == file.resolve() or (own.exists() and file.exists() and own.samefile(file)):
+    if is_own(file, settings):
         raise Invalid(
             f"{file}: is where this ledger keeps its own database; name the ledger another file"
             " (DATABASE_URL), or move the bot's aside and name it there",
@@ -130,11 +107,8 @@ def _check_other(file: Path, settings: Settings) -> None:
 
 def _is_new(settings: Settings) -> bool:
     """Whether the ledger is not there yet: a look into it would make one."""
-    url = settings.database_url()
-    if not is_sqlite(url) or is_memory(url):
-        return False
-    own = Path(str(url.database))
-    return not own.exists() or not own.stat().st_size
+    own = own_file(settings)
+    return own is not None and (not own.exists() or not own.stat().st_size)
 
 
 def _reports(rejects: Rejects) -> Reports:

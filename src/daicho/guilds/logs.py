@@ -7,11 +7,12 @@ from typing import Any, cast
 from sqlalchemy import Connection, Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from daicho.core.errors import DaichoError, Invalid
+from daicho.core.errors import DaichoError, Invalid, located
+from daicho.core.language import Text
 from daicho.core.operation import Mode, Store, grouped, operation, query
 from daicho.core.page import LIMIT_MAX, Page, check_limit, keyset
 from daicho.core.types import json_value, now, one_of, snowflake
-from daicho.guilds.checking import Row, ago, counted, named_row, numbered, several
+from daicho.guilds.checking import Row, ago, counted, named_row, several
 from daicho.guilds.enums import LogType
 from daicho.guilds.models import REQUESTED, Log
 from daicho.guilds.once import Once, insert_once
@@ -106,9 +107,10 @@ class Logs(Store[Mode]):
             check = cast("Callable[..., Row]", Logs.create_log.item)
             return check(self, **values)
         except TypeError as error:
-            raise numbered(at, Invalid(str(error).removeprefix("Logs.create_log() "))) from None
+            reason = Invalid(str(error).removeprefix("Logs.create_log() "))
+            raise located(reason, _log(at)) from None
         except DaichoError as error:
-            raise numbered(at, error) from None
+            raise located(error, _log(at)) from None
 
     @query
     def get_logs(
@@ -230,6 +232,10 @@ class Logs(Store[Mode]):
 
 
 # -- shared statements ---------------------------------------------------------------------------
+
+
+def _log(at: int) -> Text:
+    return Text(f"log {at}", f"{at} 件目")
 
 
 def _of_guild(guild_id: int) -> Select[Log]:

@@ -94,4 +94,8 @@ def _read(connection: Connection, table: Once[Stored], names: Sequence[Name]) ->
 @cache
 def _insert_new(table: Once[Any], dialect: str) -> Any:
     key = [getattr(table.model, name) for name in ("id", table.within, table.name)]
-    return insert_for(dialect, table.model).on_conflict_do_nothing().returning(*key)
+    # Named, so that no other conflict (a number that a program chose itself) passes for a name sent twice.
+    once = insert_for(dialect, table.model).on_conflict_do_nothing(
+        index_elements=[table.within, table.name], index_where=table.is_named
+    )
+    return once.returning(*key)

@@ -4,13 +4,12 @@ One guild's own page stands in ``page_guild``, its parts in ``page_tickets``, ``
 ``page_avatars`` and ``page_settings``; one ticket's page in ``page_ticket``.
 """
 
-from daicho.core.elements import Chip, Row, Rows, box, show, words
+from daicho.core.elements import Chip, Moment, Row, Rows, box, show, words
 from daicho.core.language import Text, say
-from daicho.core.screen import Console, Screen
+from daicho.core.screen import Console, PlainPager, Screen
 from daicho.guilds import page_avatars, page_guild, page_ticket
 from daicho.guilds.needs import LiveGuildLedger
-from daicho.guilds.page_lists import PagerByNumber
-from daicho.guilds.page_words import Moment, guild_address
+from daicho.guilds.page_words import guild_address
 from daicho.guilds.schemas import GuildSummary
 
 AT_ONCE = 24
@@ -48,7 +47,7 @@ class Overview:
             )
         with box("d-section") as self._root:
             self._cards = Rows(box("d-cards d-guilds"), lambda guild: guild.settings.guild_id, _card)
-            self._pager = PagerByNumber(screen, self._turn_page, screen.query.get("after"))
+            self._pager = PlainPager(screen, self._turn_page, screen.query.get("after"))
         self._empty_state()
 
     async def look(self) -> None:

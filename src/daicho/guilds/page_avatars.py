@@ -2,7 +2,7 @@
 
 import re
 
-from daicho.core.elements import Row, Tile, box, moment, show, words
+from daicho.core.elements import Moment, Row, Tile, box, moment, show, words
 from daicho.core.errors import Invalid
 from daicho.core.filters import suggest
 from daicho.core.language import say
@@ -12,7 +12,7 @@ from daicho.guilds.enums import AvatarHistoryType
 from daicho.guilds.models import AvatarHistory, UserAvatarStats
 from daicho.guilds.needs import LiveGuildLedger
 from daicho.guilds.page_lists import AT_ONCE, FilteredTable
-from daicho.guilds.page_words import AVATAR_TYPES, Address, Moment, guild_address, options, typed_id
+from daicho.guilds.page_words import AVATAR_TYPES, Address, guild_address, options, typed_id
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 """Only such a colour becomes part of a style."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from daicho.core.elements import Words, box, show, words
 from daicho.core.language import Text, say
+from daicho.core.one_page import OnePage
 from daicho.core.screen import Build, Console, Screen
 from daicho.guilds.needs import LiveGuildLedger
 from daicho.guilds.page_avatars import GuildAvatars
@@ -12,7 +13,7 @@ from daicho.guilds.page_logs import Logs
 from daicho.guilds.page_music import Music
 from daicho.guilds.page_settings import SettingsOfGuild
 from daicho.guilds.page_tickets import Board
-from daicho.guilds.page_words import guild_address, number_in
+from daicho.guilds.page_words import guild_address, missing, number_in
 from daicho.guilds.schemas import GuildSummary
 
 LOOK_SECONDS = 0.5
@@ -50,45 +51,29 @@ def register(console: Console[LiveGuildLedger]) -> None:
         console.page(f"/guilds/{{guild_id}}/{part}".rstrip("/"), "guilds")(build(part))
 
 
-class GuildPage:
-    """A part of a guild on the page: drawn once the guild is found, and brought up to date from then on."""
+class GuildPage(OnePage[GuildSummary, tuple["Head", Part]]):
+    """A part of one guild, on its page."""
 
     def __init__(self, ledger: LiveGuildLedger, screen: Screen, part: str) -> None:
-        self._ledger, self._screen, self._part = ledger, screen, part
-        self._given = screen.route["guild_id"]
-        self._guild_id = number_in(self._given)
+        self._ledger, self._part = ledger, part
+        given = screen.route["guild_id"]
+        self._guild_id = number_in(given)
         screen.name(say("Guild", "サーバー"))
-        self._body = box("d-section d-roomy")
-        self._drawn: tuple[Head, Part] | None = None
-        self._missing = False
+        said = say("There is no such guild.", "そのサーバーはありません。")
+        super().__init__(screen, missing(said, given))
 
-    async def look(self) -> None:
-        """Bring the page up to date."""
-        guild = None if self._guild_id is None else await self._ledger.guilds.get_guild(self._guild_id)
-        if guild is None:
-            self._miss()
-            return
-        if self._drawn is None:
-            self._missing = False
-            guild_id, (title, make) = guild.settings.guild_id, PARTS[self._part]
-            self._screen.name(f"{title} · {guild_id}")
-            self._body.clear()
-            with self._body:
-                self._drawn = Head(guild_id, self._part), make(self._ledger, self._screen, guild_id)
-        head, part = self._drawn
-        head.take(guild)
+    async def _find(self) -> GuildSummary | None:
+        return None if self._guild_id is None else await self._ledger.guilds.get_guild(self._guild_id)
+
+    def _draw(self, found: GuildSummary) -> tuple["Head", Part]:
+        guild_id, (title, make) = found.settings.guild_id, PARTS[self._part]
+        self._screen.name(f"{title} · {guild_id}")
+        return Head(guild_id, self._part), make(self._ledger, self._screen, guild_id)
+
+    async def _take(self, drawn: tuple["Head", Part], found: GuildSummary) -> None:
+        head, part = drawn
+        head.take(found)
         await part.look()
-
-    def _miss(self) -> None:
-        if self._missing:
-            return
-        self._drawn, self._missing = None, True
-        self._screen.client.status_code = 404
-        self._body.clear()
-        with self._body, box("d-sheet d-empty"):
-            words(say("There is no such guild.", "そのサーバーはありません。"), tag="b")
-            words(self._given, "d-mono d-title")
-            words(say("To all guilds", "サーバー一覧へ"), "d-link", "a", href="/guilds")
 
 
 class Head:

@@ -6,21 +6,11 @@ from typing import Generic, TypeVar
 from daicho.core.elements import Row, Rows, box, show, words
 from daicho.core.errors import Invalid
 from daicho.core.filters import Filters
-from daicho.core.language import say
 from daicho.core.page import Page
 from daicho.core.screen import Pager, Screen
 
 AT_ONCE = 25
 T = TypeVar("T")
-
-
-class PagerByNumber(Pager):
-    """A pager of what is sorted by its id, where nothing is newer or older."""
-
-    def __init__(self, screen: Screen, turn: Callable[[], Awaitable[None]], cursor: str | None) -> None:
-        super().__init__(screen, turn, cursor)
-        self._back.set_text(say("‹ Previous", "‹ 前へ"))
-        self._on.set_text(say("Next ›", "次へ ›"))
 
 
 class FilteredTable(Generic[T]):

@@ -1,12 +1,12 @@
 """A guild's music on its page: what plays, and the queue in its order."""
 
-from daicho.core.elements import Chip, Row, Rows, box, show, words
+from daicho.core.elements import Chip, Fact, Moment, Row, Rows, box, show, words
 from daicho.core.language import say
 from daicho.core.page import LIMIT_MAX
 from daicho.core.screen import Screen
 from daicho.guilds.models import MusicSession, Queue, Track
 from daicho.guilds.needs import LiveGuildLedger
-from daicho.guilds.page_words import LOOPS, SOURCES, Address, Fact, Moment, clock
+from daicho.guilds.page_words import LOOPS, SOURCES, Address, clock
 
 AT_ONCE = 50
 """Entries of the queue that are shown at first, and with each wish for more."""

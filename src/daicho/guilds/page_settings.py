@@ -1,11 +1,10 @@
 """A guild's settings on its page, as the bot keeps them."""
 
-from daicho.core.elements import Row, Rows, box, fact, show, words
+from daicho.core.elements import Fact, FactOfTime, Row, Rows, box, fact, show, words
 from daicho.core.language import say
 from daicho.core.screen import Screen
 from daicho.guilds.models import GuildSettings
 from daicho.guilds.needs import LiveGuildLedger
-from daicho.guilds.page_words import Fact, FactOfTime
 
 
 class SettingsOfGuild:

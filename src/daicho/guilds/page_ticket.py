@@ -1,8 +1,9 @@
 """The page of one ticket: what is asked, how far it is, what was said, and what it cost."""
 
 from daicho.core.cost import Cost, has_pages
-from daicho.core.elements import box, fact, set_attribute, show, words
+from daicho.core.elements import Fact, FactOfTime, box, fact, set_attribute, show, words
 from daicho.core.language import say
+from daicho.core.one_page import OnePageWithCost
 from daicho.core.screen import Console, Screen
 from daicho.guilds.models import Ticket
 from daicho.guilds.needs import LiveGuildLedger
@@ -11,9 +12,8 @@ from daicho.guilds.page_thread import Description, Thread
 from daicho.guilds.page_tickets import Age
 from daicho.guilds.page_words import (
     CATEGORIES,
-    Fact,
-    FactOfTime,
     guild_address,
+    missing,
     number_in,
     priority_chip,
     status_chip,
@@ -32,48 +32,27 @@ def register(console: Console[LiveGuildLedger]) -> None:
         await screen.follow("usage", page.look_at_cost)
 
 
-class TicketPage:
-    """A ticket on the page: drawn once it is found, and brought up to date from then on."""
+class TicketPage(OnePageWithCost[Ticket, "Drawn"]):
+    """The page of one ticket."""
 
     def __init__(self, ledger: LiveGuildLedger, screen: Screen) -> None:
-        self._ledger, self._screen = ledger, screen
-        self._given = screen.route["ticket_id"]
-        self._ticket_id = number_in(self._given)
+        self._ledger = ledger
+        given = screen.route["ticket_id"]
+        self._ticket_id = number_in(given)
         screen.name(say("Ticket", "チケット"))
-        self._body = box("d-section d-roomy")
-        self._drawn: Drawn | None = None
-        self._missing = False
+        said = say("There is no such ticket.", "そのチケットはありません。")
+        super().__init__(screen, missing(said, given))
 
-    async def look(self) -> None:
-        """Bring the page up to date."""
-        found = None if self._ticket_id is None else await self._ledger.guilds.get_ticket(self._ticket_id)
-        if found is None:
-            self._miss()
-            return
-        if self._drawn is None:
-            self._missing = False
-            self._body.clear()
-            with self._body:
-                self._drawn = Drawn(found, self._ledger, self._screen, self)
+    async def _find(self) -> Ticket | None:
+        return None if self._ticket_id is None else await self._ledger.guilds.get_ticket(self._ticket_id)
+
+    def _draw(self, found: Ticket) -> "Drawn":
+        return Drawn(found, self._ledger, self._screen, self)
+
+    async def _take(self, drawn: "Drawn", found: Ticket) -> None:
         self._screen.name(f"#{found.id} {found.title[:100]}")
-        self._drawn.take(found)
-        await self._drawn.thread.look()
-
-    async def look_at_cost(self) -> None:
-        """Bring what the ticket has cost up to date."""
-        if self._drawn is not None:
-            await self._drawn.cost.look()
-
-    def _miss(self) -> None:
-        if self._missing:
-            return
-        self._drawn, self._missing = None, True
-        self._screen.client.status_code = 404
-        self._body.clear()
-        with self._body, box("d-sheet d-empty"):
-            words(say("There is no such ticket.", "そのチケットはありません。"), tag="b")
-            words(self._given, "d-mono d-title")
-            words(say("To all guilds", "サーバー一覧へ"), "d-link", "a", href="/guilds")
+        drawn.take(found)
+        await drawn.thread.look()
 
 
 class Drawn:

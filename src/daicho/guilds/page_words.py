@@ -5,13 +5,13 @@ Discord ids stand on pages as text, and come back as text: JavaScript's numbers 
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Generic, TypeVar
 
-from daicho.core.elements import Chip, Words, box, fact, set_attribute, show, words
+from daicho.core.elements import Chip, set_attribute, words
 from daicho.core.errors import Invalid
 from daicho.core.language import Text, say
+from daicho.core.one_page import Missing
 from daicho.core.types import SNOWFLAKE_MAX, snowflake
 from daicho.guilds.enums import (
     AvatarHistoryType,
@@ -106,6 +106,11 @@ def ticket_address(ticket_id: object) -> str:
     return f"/guilds/tickets/{ticket_id}"
 
 
+def missing(said: str, given: str) -> Missing:
+    """What the page of one thing says where there is none; ``given`` is what its address names."""
+    return Missing(said, given, say("To all guilds", "サーバー一覧へ"), "/guilds")
+
+
 def number_in(text: str) -> int | None:
     """Return the id that an address names; None if it is no number that an id could be."""
     number = int(text) if re.fullmatch("[0-9]{1,19}", text) else SNOWFLAKE_MAX + 1
@@ -165,44 +170,6 @@ def status_chip() -> ValueChip[TicketStatus]:
 def priority_chip() -> ValueChip[TicketPriority]:
     """Add a label that says how much a ticket presses."""
     return ValueChip(PRIORITIES, PRIORITY_COLOURS)
-
-
-class Fact:
-    """A fact that is a text; hidden while there is none."""
-
-    def __init__(self, label: str, classes: str = "") -> None:
-        with fact(label) as self._root:
-            self._text: Words = words("", f"d-title {classes}", "dd", dir="auto")
-
-    def take(self, text: object) -> None:
-        """Show a text; nothing for None."""
-        self._text.set_text("" if text is None else str(text))
-        show(self._root, text is not None and text != "")
-
-
-class FactOfTime:
-    """A fact that is an instant; hidden while there is none."""
-
-    def __init__(self, label: str) -> None:
-        with fact(label) as self._root, box("", "dd"):
-            self._at = Moment()
-
-    def take(self, at: datetime | None) -> None:
-        """Show an instant."""
-        self._at.take(at)
-        show(self._root, at is not None)
-
-
-class Moment:
-    """An instant that may change, or be unknown."""
-
-    def __init__(self) -> None:
-        self._root = box("d-number", "local-time", form="minute", hidden=True)
-
-    def take(self, at: datetime | None) -> None:
-        """Show an instant; nothing for None."""
-        set_attribute(self._root, "at", at and at.isoformat())
-        show(self._root, at is not None)
 
 
 class Address:

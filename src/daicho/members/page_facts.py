@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
-from nicegui import ui
-
-from daicho.core.elements import Words, box, set_attribute, show, words
+from daicho.core.elements import Fact, FactOfTime, box, fact, set_attribute, show, words
 from daicho.core.language import say
 from daicho.core.screen import Screen
 from daicho.core.tail import LongText
 from daicho.members.models import HumanMember, MemberFile, VirtualMember
 from daicho.members.page_files import Problems
-from daicho.members.page_words import Chips, Labels, Moment, StatusChip
+from daicho.members.page_words import Chips, Labels, StatusChip
 from daicho.members.schemas import FileStatus
 
 GITHUB_NAME = re.compile(r"[A-Za-z0-9-]+")
@@ -26,7 +23,7 @@ class Facts:
         with box("d-sheet d-facts", "dl"):
             self._model = Fact(say("Model", "モデル"), "d-mono")
             self._mail = Fact(say("Mail", "メール"))
-            with _row(say("GitHub", "GitHub")) as self._github, box("d-title", "dd"):
+            with fact(say("GitHub", "GitHub")) as self._github, box("d-title", "dd"):
                 self._profile = words("", "", "a", target="_blank", rel="noopener noreferrer")
             self._created = FactOfTime(say("Created", "作成"))
             self._updated = FactOfTime(say("Updated", "更新"))
@@ -54,7 +51,7 @@ class Provenance:
     def __init__(self) -> None:
         with box("d-sheet d-facts d-source", "dl", aria_label=say("Where it comes from", "出所")):
             self._uri = Fact(say("File", "ファイル"), "d-mono")
-            with _row(say("Status", "状態")) as self._status_row, box("", "dd"):
+            with fact(say("Status", "状態")) as self._status_row, box("", "dd"):
                 self._status = StatusChip()
             self._version = Fact(say("Version", "版"), "d-mono")
             self._modified = FactOfTime(say("Modified", "変更"))
@@ -140,35 +137,3 @@ class ChipSection:
         """Show these labels."""
         self._chips.take(texts)
         show(self._root, bool(texts))
-
-
-class Fact:
-    """A fact that is a text; hidden while there is none."""
-
-    def __init__(self, label: str, classes: str = "") -> None:
-        with _row(label) as self._root:
-            self._text: Words = words("", f"d-title {classes}", "dd")
-
-    def take(self, text: str | None) -> None:
-        """Show a text."""
-        self._text.set_text(text or "")
-        show(self._root, bool(text))
-
-
-class FactOfTime:
-    """A fact that is an instant; hidden while there is none."""
-
-    def __init__(self, label: str) -> None:
-        with _row(label) as self._root, box("", "dd"):
-            self._at = Moment()
-
-    def take(self, at: datetime | None) -> None:
-        """Show an instant."""
-        self._at.take(at)
-        show(self._root, at is not None)
-
-
-def _row(label: str) -> ui.element:
-    with box("d-fact") as fact:
-        words(label, tag="dt")
-    return fact

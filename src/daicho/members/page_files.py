@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from daicho.core.elements import Row, Rows, box, show, words
+from daicho.core.elements import Moment, Row, Rows, box, show, words
 from daicho.core.language import say
 from daicho.core.operation import Async
 from daicho.core.page import LIMIT_MAX
 from daicho.core.screen import Screen
 from daicho.members.models import MemberFile
-from daicho.members.page_words import Moment, StatusChip
+from daicho.members.page_words import StatusChip
 from daicho.members.schemas import reason_of
 from daicho.members.store import MemberStore
 

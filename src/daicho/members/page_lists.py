@@ -7,7 +7,7 @@ from daicho.core.elements import Row, Rows, Words, box, show, words
 from daicho.core.language import say
 from daicho.core.operation import Async
 from daicho.core.page import Page
-from daicho.core.screen import Pager, Screen
+from daicho.core.screen import PlainPager, Screen
 from daicho.members.models import HumanMember, VirtualMember
 from daicho.members.page_words import Chips, address, monogram
 from daicho.members.schemas import Kind
@@ -42,7 +42,7 @@ class Cards(Generic[M]):
         self._ask = ask
         with box("d-section") as self.root:
             self._cards = Rows(box("d-cards d-members"), lambda member: member.name, make)
-            self.pager = PagerByName(screen, turn, screen.query.get("after"))
+            self.pager = PlainPager(screen, turn, screen.query.get("after"))
 
     async def look(self, text: str) -> int:
         """Bring the cards up to date; return how many there are."""
@@ -59,15 +59,6 @@ def cards(
     if kind is Kind.HUMAN:
         return Cards(members.list_humans, _person, screen, turn)
     return Cards(members.list_virtual, _virtual, screen, turn)
-
-
-class PagerByName(Pager):
-    """A pager of what is sorted by name, where nothing is newer or older."""
-
-    def __init__(self, screen: Screen, turn: Callable[[], Awaitable[None]], cursor: str | None) -> None:
-        super().__init__(screen, turn, cursor)
-        self._back.set_text(say("‹ Previous", "‹ 前へ"))
-        self._on.set_text(say("Next ›", "次へ ›"))
 
 
 def _person(person: HumanMember) -> Row[HumanMember]:

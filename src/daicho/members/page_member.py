@@ -5,14 +5,16 @@ from daicho.core.elements import box, show, words
 from daicho.core.errors import Invalid, NotFound
 from daicho.core.language import say
 from daicho.core.money import Costs
+from daicho.core.one_page import Missing, OnePageWithCost
 from daicho.core.screen import Console, Screen
-from daicho.members.models import HumanMember, VirtualMember
+from daicho.members.models import HumanMember, MemberFile, VirtualMember
 from daicho.members.needs import LiveMemberLedger
 from daicho.members.page_facts import ChipSection, Facts, FileTrouble, Passage, Provenance
 from daicho.members.page_words import KINDS, address, monogram, overview
 from daicho.members.schemas import Kind
 
 Member = HumanMember | VirtualMember
+Found = tuple[Member, MemberFile | None]
 
 
 def register(console: Console[LiveMemberLedger]) -> None:
@@ -29,48 +31,27 @@ def register(console: Console[LiveMemberLedger]) -> None:
         await MemberPage(console.ledger, screen, Kind.VIRTUAL).open()
 
 
-class MemberPage:
-    """A member on the page: drawn once found, and brought up to date from then on."""
+class MemberPage(OnePageWithCost[Found, "Drawn"]):
+    """The page of one member."""
 
     def __init__(self, ledger: LiveMemberLedger, screen: Screen, kind: Kind) -> None:
-        self._members, self._costs, self._screen, self._kind = ledger.members, ledger.usage, screen, kind
+        self._members, self._costs, self._kind = ledger.members, ledger.usage, kind
         self._name = screen.route["name"] or screen.query.get("name", "")
         screen.name(self._name)
-        self._body = box("d-section d-roomy")
-        self._drawn: Drawn | None = None
-        self._missing = False
+        said = say("There is no such member.", "そのメンバーはいません。")
+        back = say("To all members", "メンバー一覧へ")
+        super().__init__(screen, Missing(said, self._name, back, overview(kind)))
 
     async def open(self) -> None:
         """Show the member, and follow what changes."""
         await self._screen.follow("members", self.look)
         await self._screen.follow("usage", self.look_at_cost)
 
-    async def look(self) -> None:
-        """Bring the page up to date."""
-        member = await self._find(self._kind)
-        if member is None:
-            await self._miss()
-            return
-        file = await self._members.file(member.file_uri) if member.file_uri else None
-        if self._drawn is None:
-            self._missing = False
-            self._body.clear()
-            with self._body:
-                self._drawn = Drawn(member, self._screen, self, self._costs)
-        self._drawn.take(member)
-        self._drawn.trouble.take(file)
-        self._drawn.provenance.take(member.file_uri, file)
-
-    async def look_at_cost(self) -> None:
-        """Bring what the member has cost up to date."""
-        if self._drawn is not None:
-            await self._drawn.cost.look()
-
     async def text(self) -> str | None:
         """Read the member's long text again: what a person says of themselves, or a prompt."""
-        return _text(await self._find(self._kind))
+        return _text(await self._member(self._kind))
 
-    async def _find(self, kind: Kind) -> Member | None:
+    async def _member(self, kind: Kind) -> Member | None:
         try:
             if kind is Kind.HUMAN:
                 return await self._members.get_human(self._name)
@@ -78,21 +59,26 @@ class MemberPage:
         except (NotFound, Invalid):  # there is none, or there cannot be one of such a name
             return None
 
-    async def _miss(self) -> None:
-        if self._missing:
-            return
+    async def _find(self) -> Found | None:
+        member = await self._member(self._kind)
+        if member is None:
+            return None
+        return member, await self._members.file(member.file_uri) if member.file_uri else None
+
+    def _draw(self, found: Found) -> "Drawn":
+        return Drawn(found[0], self._screen, self, self._costs)
+
+    async def _take(self, drawn: "Drawn", found: Found) -> None:
+        member, file = found
+        drawn.take(member)
+        drawn.trouble.take(file)
+        drawn.provenance.take(member.file_uri, file)
+
+    async def _elsewhere(self) -> list[tuple[str, str]]:
         other = Kind.HUMAN if self._kind is Kind.VIRTUAL else Kind.VIRTUAL
-        there = await self._find(other) is not None
-        self._drawn, self._missing = None, True
-        self._screen.client.status_code = 404
-        self._body.clear()
-        with self._body, box("d-sheet d-empty"):
-            words(say("There is no such member.", "そのメンバーはいません。"), tag="b")
-            words(self._name, "d-mono d-title")
-            if there:
-                to = f"{KINDS[other]}: {self._name[:100]} ›"
-                words(to, "d-link", "a", href=address(other, self._name))
-            words(say("To all members", "メンバー一覧へ"), "d-link", "a", href=overview(self._kind))
+        if await self._member(other) is None:
+            return []
+        return [(f"{KINDS[other]}: {self._name[:100]} ›", address(other, self._name))]
 
 
 class Drawn:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from urllib.parse import quote, urlencode
 
-from daicho.core.elements import Row, Rows, box, hue, set_attribute, show, words
+from daicho.core.elements import Row, Rows, box, hue, show, words
 from daicho.core.language import Text, say
 from daicho.members.schemas import FileStatus, Kind
 
@@ -95,15 +94,3 @@ class StatusChip:
         """Show a status."""
         self.root.classes(replace=f"d-chip {COLOURS.get(status, '')}")
         self._text.set_text(str(STATUSES.get(status, status)))
-
-
-class Moment:
-    """An instant that may change, or be unknown."""
-
-    def __init__(self, classes: str = "") -> None:
-        self.root = box(f"d-number {classes}", "local-time", form="minute", hidden=True)
-
-    def take(self, at: datetime | None) -> None:
-        """Show an instant; nothing for None."""
-        set_attribute(self.root, "at", at and at.isoformat())
-        show(self.root, at is not None)

@@ -94,6 +94,11 @@ def _check(database: Database, roles: Roles) -> None:
         )
 
 
+WITH_OWNERS_RIGHTS = "p.prosecdef"
+OURS = f"{WITH_OWNERS_RIGHTS} OR starts_with(p.proname, 'daicho_')"
+"""Which functions of triggers the migrations have made."""
+
+
 class _Here:
     """A database as it is now."""
 
@@ -234,12 +239,12 @@ class _Here:
             " WHERE s.relkind = 'S' AND d.deptype = 'a' AND d.refobjid"
         )
 
-    def _functions(self) -> list[str]:
-        """The functions of the tables' triggers, which run with their owner's rights."""
+    def _functions(self, which: str = WITH_OWNERS_RIGHTS) -> list[str]:
+        """The functions of the tables' triggers for which a condition holds."""
         return self._of_tables(
             "SELECT DISTINCT CAST(CAST(p.oid AS regprocedure) AS text)"
             " FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
-            " WHERE p.prosecdef AND NOT t.tgisinternal AND t.tgrelid"
+            f" WHERE ({which}) AND NOT t.tgisinternal AND t.tgrelid"
         )
 
     def _of_tables(self, query: str) -> list[str]:
@@ -275,7 +280,7 @@ class _Here:
             f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {role}",
             f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}",
             *[f"ALTER TABLE {self._listed([name])} OWNER TO {role}" for name in self._tables],
-            *[f"ALTER FUNCTION {function} OWNER TO {role}" for function in self._functions()],
+            *[f"ALTER FUNCTION {function} OWNER TO {role}" for function in self._functions(OURS)],
         ]
 
     def _check_limits(self) -> None:

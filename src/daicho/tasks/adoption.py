@@ -3,28 +3,25 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from daicho.core.dialect import BUSY_SECONDS
-from daicho.core.errors import Invalid, Unavailable
+from daicho.core.cells import Cell
+from daicho.core.errors import Invalid
+from daicho.core.foreign import ForeignFile, tables
 from daicho.core.operation import Sync
-from daicho.tasks.adoption_row import KNOWN, NEEDED, BadRow, RowReader, Stored, row_name
+from daicho.tasks.adoption_row import KNOWN, NEEDED, BadRow, RowReader, row_name
 from daicho.tasks.schemas import Adopted
 from daicho.tasks.store import TaskStore
 
 CHUNK = 500
 """Rows that are read at once, and that one transaction carries."""
-HEADER = b"SQLite format 3\0"
-REVISIONS = "alembic_version"
-"""The table that a database of Daicho has, and an old agent's has not."""
-CANNOT_READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
-"""What SQLite says where it may only read, but must first undo what a crash has left, or make a file."""
+USUAL = "tasks.db"
+"""The name that an old agent's database usually has."""
 
-Cells = Mapping[str, Stored]
+Cells = Mapping[str, Cell]
 
 
-class OldTasks:
+class OldTasks(ForeignFile):
     """An old agent's database. It is read some rows at a time: its writer is never kept waiting.
 
     Args:
@@ -37,25 +34,7 @@ class OldTasks:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connection = connect(path)
-        try:
-            self._names, self.ignored = self._columns()
-            self._numbered = self._has_rowid()
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise translated(path, error) from None
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        self._connection.close()
+        super().__init__(path, USUAL)
 
     def __len__(self) -> int:
         return int(self._run("SELECT count(*) FROM tasks")[0][0])
@@ -72,6 +51,10 @@ class OldTasks:
         while rows := self._run(statement, last, CHUNK):
             last = rows[-1][0]
             yield [self._row(row) for row in rows]
+
+    def _look(self) -> None:
+        self._names, self.ignored = self._columns()
+        self._numbered = self._has_rowid()
 
     def _columns(self) -> tuple[list[str], list[str]]:
         if "tasks" not in tables(self._connection):
@@ -101,12 +84,6 @@ class OldTasks:
 
     def _row(self, row: Sequence[Any]) -> tuple[int | None, Cells]:
         return row[0], dict(zip(self._names, row[1:], strict=True))
-
-    def _run(self, statement: str, *values: int) -> list[Any]:
-        try:
-            return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise translated(self.path, error) from None
 
 
 def adopt(
@@ -148,74 +125,3 @@ def would_adopt(tasks: TaskStore[Sync], rows: Sequence[Mapping[str, Any]]) -> Ad
         row["uuid"] for row in rows if row["uuid"] in there and there[row["uuid"]].status != row["status"]
     )
     return Adopted(len(rows) - len(there), len(there), tuple(differing))
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open an SQLite file to read from; texts come as bytes, for they need not be UTF-8.
-
-    Raises Invalid for what is no SQLite database.
-    """
-    _check_header(path)
-    place = path.absolute().as_uri()
-    failure: sqlite3.Error | None = None
-    for way in ("mode=ro", "mode=rw", "mode=ro&immutable=1"):
-        if "immutable" in way and path.with_name(path.name + "-wal").exists():
-            break
-        connection = sqlite3.connect(f"{place}?{way}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-        connection.text_factory = bytes
-        try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        except sqlite3.Error as error:
-            connection.close()
-            failure = failure or error
-            if not error.sqlite_errorname.startswith(CANNOT_READ_ONLY):
-                break
-        else:
-            return connection
-    raise translated(path, failure or sqlite3.OperationalError("unable to open database file"))
-
-
-def tables(connection: sqlite3.Connection) -> set[str]:
-    """The names of a database's tables, in lower case."""
-    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    return {bytes(name).decode(errors="replace").lower() for (name,) in found}
-
-
-def translated(path: Path, error: sqlite3.Error) -> Invalid | Unavailable:
-    """What an error of SQLite means to who wants a file read."""
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return Unavailable(
-            f"{path}: another program keeps it locked; run again when that has ended",
-            f"{path}: 別のプログラムがロックしています。終わってからもう一度実行してください",
-        )
-    if name.startswith("SQLITE_NOTADB"):
-        return _not_sqlite(path)
-    if name.startswith("SQLITE_CORRUPT"):
-        return Invalid(
-            f"{path}: is damaged ({error}); recover it first: sqlite3 {path} .recover",
-            f"{path}: 壊れています ({error})。先に修復してください: sqlite3 {path} .recover",
-        )
-    return Unavailable(f"{path}: cannot be read: {error}", f"{path}: 読めません: {error}")
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            header = file.read(len(HEADER))
-    except FileNotFoundError:
-        raise Invalid(f"{path}: no such file", f"{path}: ファイルがありません") from None
-    except IsADirectoryError:
-        raise Invalid(
-            f"{path}: is a folder; name the file in it, such as {path / 'tasks.db'}",
-            f"{path}: フォルダーです。{path / 'tasks.db'} のようにファイルを指定してください",
-        ) from None
-    if not header:
-        raise Invalid(f"{path}: is empty", f"{path}: 空のファイルです")
-    if header != HEADER:
-        raise _not_sqlite(path)
-
-
-def _not_sqlite(path: Path) -> Invalid:
-    return Invalid(f"{path}: is not an SQLite database", f"{path}: SQLite のデータベースではありません")

@@ -6,14 +6,18 @@ Seed 001 configures the one path for both. The old file is moved aside, and the 
 import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
-from daicho.core.dialect import BUSY_SECONDS, is_memory, is_sqlite
+from daicho.core.dialect import BUSY_SECONDS
 from daicho.core.errors import Conflict, Invalid, Unavailable
+from daicho.core.foreign import connect, is_own, own_file, tables
 from daicho.core.settings import Settings
-from daicho.tasks.adoption import REVISIONS, connect, tables
+from daicho.tasks.adoption import USUAL
 from daicho.tasks.jsonl import sync_folder
 
+REVISIONS = "alembic_version"
+"""The table that a database of Daicho has, and an old agent's has not."""
 ASIDE = ".before-daicho"
 """What is appended to the name of an old database that made room for the ledger."""
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -29,7 +33,7 @@ def source_of(path: Path, settings: Settings, *, move: bool) -> Path:
     An adoption that was interrupted, wherever, is taken up again. Raises Invalid if the path is the
     ledger itself; Conflict if something has been set aside already; Unavailable while others use it.
     """
-    if not _is_ledgers(path, settings):
+    if not is_own(path, settings):
         return path
     path = path.resolve()
     aside = path.with_name(path.name + ASIDE)
@@ -57,18 +61,8 @@ def source_of(path: Path, settings: Settings, *, move: bool) -> Path:
 
 def has_ledger(settings: Settings) -> bool:
     """Whether the ledger's database is there, so that looking into it does not make one."""
-    url = settings.database_url()
-    if not is_sqlite(url) or is_memory(url):
-        return True
-    return REVISIONS in _tables(Path(str(url.database)))
-
-
-def _is_ledgers(path: Path, settings: Settings) -> bool:
-    url = settings.database_url()
-    if not is_sqlite(url) or is_memory(url):
-        return False
-    own = Path(str(url.database))
-    return own.resolve() == path.resolve() or (own.exists() and path.exists() and own.samefile(path))
+    own = own_file(settings)
+    return own is None or REVISIONS in _tables(own)
 
 
 def _set_aside_before(path: Path, aside: Path, *, is_ledger: bool) -> Path:
@@ -86,11 +80,8 @@ def _tables(path: Path) -> set[str]:
     """The tables of a database; none if there is no file yet, or it is still empty."""
     if not path.is_file() or not path.stat().st_size:
         return set()
-    connection = connect(path)
-    try:
-        return tables(connection)
-    finally:
-        connection.close()
+    with closing(connect(path, USUAL)) as connection:
+        return set(tables(connection))
 
 
 def _users(path: Path) -> list[int]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from daicho.core.cells import Cell, Plain, as_text, as_whole, decoded, shown
 from daicho.core.errors import DaichoError, Invalid
 from daicho.core.language import Text
 from daicho.core.types import uuid_text
@@ -15,10 +16,7 @@ from daicho.tasks.models import COUNTS, Task
 from daicho.tasks.rows import IDENTITY
 from daicho.tasks.schemas import COUNT_MAX, TaskStatus
 
-Stored = str | int | float | bytes | None
-"""What a cell of an SQLite table holds; bytes are a text, or what was meant to be one."""
-
-Plain = str | int | float | None
+Value = Plain | None
 
 TIMES = ("created_at", "started_at", "completed_at")
 NUMBERS = ("process_id", "context_length", *COUNTS)
@@ -72,13 +70,13 @@ class RowReader:
         self.zoneless = 0
         self.undated = 0
 
-    def read(self, cells: Mapping[str, Stored]) -> dict[str, Any]:
+    def read(self, cells: Mapping[str, Cell]) -> dict[str, Any]:
         """Return a row for ``tasks.adopt``. Raises BadRow."""
         row: dict[str, Any] = {}
         reasons: list[Text] = []
         zoneless = 0
 
-        def time(value: Plain) -> datetime | None:
+        def time(value: Value) -> datetime | None:
             nonlocal zoneless
             if (written := _filled(value)) is None:
                 return None
@@ -86,7 +84,7 @@ class RowReader:
             zoneless += not zoned
             return instant
 
-        readers: Mapping[tuple[str, ...], Callable[[Plain], object]] = {
+        readers: Mapping[tuple[str, ...], Callable[[Value], object]] = {
             ("uuid",): self._uuid,
             IDENTITY: _needed,
             ("status",): self._status,
@@ -97,7 +95,7 @@ class RowReader:
         for names, read in readers.items():
             for name in names:
                 try:
-                    row |= Task.row(**{name: read(_decoded(cells.get(name)))})
+                    row |= Task.row(**{name: read(decoded(cells.get(name)))})
                 except DaichoError as error:
                     reasons.append(_about(name, error.message))
         undated = "created_at" in row and row["created_at"] is None
@@ -111,12 +109,12 @@ class RowReader:
         self.undated += undated
         return row
 
-    def _uuid(self, value: Plain) -> str:
+    def _uuid(self, value: Value) -> str:
         uuid = uuid_text(str(value).strip())
         if uuid is None:
             raise Invalid(
-                f"{_shown(value)} is not a UUID; give the row one",
-                f"{_shown(value)} は UUID ではありません。付けてください",
+                f"{shown(value)} is not a UUID; give the row one",
+                f"{shown(value)} は UUID ではありません。付けてください",
             )
         if uuid in self._seen:
             raise Invalid(
@@ -126,13 +124,13 @@ class RowReader:
         self._seen.add(uuid)
         return uuid
 
-    def _status(self, value: Plain) -> str:
+    def _status(self, value: Value) -> str:
         status = self._statuses.get(plain_status("" if value is None else str(value)))
         if status is None:
             wanted = str(_filled(value) or "").strip()[:40]
             raise Invalid(
-                f"{_shown(value)} is no status; say which it means: --status '{wanted}=failed'",
-                f"{_shown(value)} という状態はありません。意味を指定してください: --status '{wanted}=failed'",
+                f"{shown(value)} is no status; say which it means: --status '{wanted}=failed'",
+                f"{shown(value)} という状態はありません。意味を指定してください: --status '{wanted}=failed'",
             )
         return status.value
 
@@ -142,10 +140,10 @@ def plain_status(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", name).strip().casefold())
 
 
-def row_name(cells: Mapping[str, Stored], number: int | None) -> str:
+def row_name(cells: Mapping[str, Cell], number: int | None) -> str:
     """How people find a row again: by its uuid as it stands there, or by its rowid."""
     try:
-        uuid = _decoded(cells.get("uuid"))
+        uuid = decoded(cells.get("uuid"))
     except Invalid:
         uuid = None
     if _filled(uuid) is not None:
@@ -153,42 +151,25 @@ def row_name(cells: Mapping[str, Stored], number: int | None) -> str:
     return "?" if number is None else f"rowid {number}"
 
 
-def _decoded(cell: Stored) -> Plain:
-    if not isinstance(cell, bytes):
-        return cell
-    try:
-        return cell.decode()
-    except UnicodeDecodeError as error:
-        raise Invalid(
-            f"not UTF-8 text (byte {error.start + 1}); correct it",
-            f"UTF-8 の文字列ではありません ({error.start + 1} バイト目)。直してください",
-        ) from None
-
-
-def _needed(value: Plain) -> str:
+def _needed(value: Value) -> str:
     if value is None:
         raise Invalid("NULL; every task needs one", "NULL です。タスクには必要です")
-    return _as_text(value)
+    return as_text(value)
 
 
-def _text(value: Plain) -> str | None:
-    return None if value is None else _as_text(value)
+def _text(value: Value) -> str | None:
+    return None if value is None else as_text(value)
 
 
-def _as_text(value: str | float) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _number(value: Plain) -> int | None:
+def _number(value: Value) -> int | None:
     if (written := _filled(value)) is None:
         return None
-    text = _as_text(written).strip()
-    if not re.fullmatch(r"[+-]?\d{1,30}(\.0*)?", text):
+    number = as_whole(written)
+    if number is None:
         raise Invalid(
-            f"{_shown(value)} is not a whole number; write 0 to {COUNT_MAX}",
-            f"{_shown(value)} は整数ではありません。0 から {COUNT_MAX} で書いてください",
+            f"{shown(value)} is not a whole number; write 0 to {COUNT_MAX}",
+            f"{shown(value)} は整数ではありません。0 から {COUNT_MAX} で書いてください",
         )
-    number = int(text.partition(".")[0])
     if not 0 <= number <= COUNT_MAX:
         raise Invalid(
             f"{number} is out of range; 0 to {COUNT_MAX} fits", f"{number} は範囲外です (0 から {COUNT_MAX})"
@@ -196,13 +177,9 @@ def _number(value: Plain) -> int | None:
     return number
 
 
-def _filled(value: Plain) -> Plain:
+def _filled(value: Value) -> Value:
     """A value; None for an empty text."""
     return None if isinstance(value, str) and not value.strip() else value
-
-
-def _shown(value: Plain) -> str:
-    return "NULL" if value is None else repr(value if isinstance(value, float) else str(value)[:60])
 
 
 def _about(column: str, reason: Text) -> Text:

@@ -5,35 +5,21 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
 from daicho.core.language import Text, say
-from daicho.core.options import Rejects
+from daicho.core.options import DryRun, Rejects, zone
 from daicho.core.terminal import destination, note, printable, progress, put
 from daicho.tasks.adoption import OldTasks, adopt, would_adopt
 from daicho.tasks.adoption_own import has_ledger, source_of
 from daicho.tasks.adoption_row import BadRow, RowReader
-from daicho.tasks.options import DryRun, terminal_of
+from daicho.tasks.options import terminal_of
 from daicho.tasks.schemas import Adopted, TaskStatus
 
 app = typer.Typer()
 
 DIFFERING_SHOWN = 20
-
-
-def zone(name: str) -> ZoneInfo:
-    """Read a time zone's name. Raises typer.BadParameter."""
-    try:
-        return ZoneInfo(name.strip())
-    except (ValueError, OSError, KeyError):
-        raise typer.BadParameter(
-            say(
-                f"{name!r} is not a time zone; write Asia/Tokyo, Europe/Berlin or UTC",
-                f"{name!r} という時間帯はありません。Asia/Tokyo や UTC のように書いてください",
-            )
-        ) from None
 
 
 def meanings(pairs: list[str]) -> dict[str, TaskStatus]:

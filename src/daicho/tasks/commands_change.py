@@ -9,13 +9,13 @@ from pydantic import BaseModel
 
 from daicho.core.errors import Conflict, DaichoError
 from daicho.core.language import Text, say
-from daicho.core.options import Json, Yes
+from daicho.core.options import DryRun, Json, Yes
 from daicho.core.terminal import note, printable, put, put_json
 from daicho.tasks import shown
 from daicho.tasks.files import TaskFiles
 from daicho.tasks.models import Task
 from daicho.tasks.needs import TaskLedger
-from daicho.tasks.options import DryRun, StaleAfter, TaskId, files_of, terminal_of
+from daicho.tasks.options import StaleAfter, TaskId, files_of, terminal_of
 from daicho.tasks.process import STALE_AFTER
 from daicho.tasks.repair import Finding, examine
 from daicho.tasks.schemas import ENDED

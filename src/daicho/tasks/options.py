@@ -128,12 +128,6 @@ Type = Annotated[
 User = Annotated[
     str | None, typer.Option(help=say("Only this user's.", "このユーザーのみ。"), callback=checked_user)
 ]
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run", help=say("Change nothing; say what would be done.", "何も変えず、することだけを示す。")
-    ),
-]
 StaleAfter = Annotated[
     timedelta | None,
     typer.Option(

@@ -2,9 +2,7 @@
 
 from datetime import datetime
 
-from nicegui import ui
-
-from daicho.core.elements import Words, box, elapsed, moment, set_attribute, show, words
+from daicho.core.elements import Moment, Tile, Words, box, elapsed, fact, moment, set_attribute, show, words
 from daicho.core.language import say
 from daicho.tasks.models import Task
 from daicho.tasks.page_words import SOURCES, Length, number
@@ -19,17 +17,17 @@ class Numbers:
 
     def __init__(self) -> None:
         with box("d-tiles"):
-            self._llm = _tile(say("LLM calls", "LLM 呼び出し"))
-            self._tools = _tile(say("Tool calls", "ツール実行"))
-            self._tokens = _tile(say("Tokens", "トークン"))
-            self._compressions = _tile(say("Compressions", "圧縮"))
+            self._llm = Tile(say("LLM calls", "LLM 呼び出し"))
+            self._tools = Tile(say("Tool calls", "ツール実行"))
+            self._tokens = Tile(say("Tokens", "トークン"))
+            self._compressions = Tile(say("Compressions", "圧縮"))
 
     def take(self, task: Task) -> None:
         """Show the task's numbers as they are now."""
-        self._llm.set_text(number(task.llm_call_count))
-        self._tools.set_text(number(task.tool_call_count))
-        self._tokens.set_text(number(task.total_tokens))
-        self._compressions.set_text(number(task.compression_count))
+        self._llm.take(number(task.llm_call_count))
+        self._tools.take(number(task.tool_call_count))
+        self._tokens.take(number(task.total_tokens))
+        self._compressions.take(number(task.compression_count))
 
 
 class Facts:
@@ -47,10 +45,10 @@ class Facts:
             self._created = _Moment(say("Created", "作成"))
             self._started = _Moment(say("Started", "開始"))
             self._ended = _Moment(say("Ended", "終了"))
-            with _row(say("Length", "長さ")):
+            with fact(say("Length", "長さ")):
                 self._length = Length(task)
             self._process = _fact(say("Process", "プロセス"))
-            with _row(say("Sign of life", "最終応答")) as self._sign:
+            with fact(say("Sign of life", "最終応答")) as self._sign:
                 with box("", "span") as self._ago:
                     self._since = elapsed(task.heartbeat_at or task.created_at, None)
                     words(say(" ago", " 前"))
@@ -89,31 +87,14 @@ class _Moment:
     """A fact that is an instant; hidden while there is none."""
 
     def __init__(self, label: str) -> None:
-        with _row(label) as self._root:
-            self._at: ui.element | None = None
+        with fact(label) as self._root:
+            self._at = Moment()
 
     def take(self, at: datetime | None) -> None:
+        self._at.take(at)
         show(self._root, at is not None)
-        if at is not None and self._at is None:
-            with self._root:
-                self._at = moment(at)
-        if at is not None and self._at is not None:
-            set_attribute(self._at, "at", at.isoformat())
-
-
-def _row(label: str) -> ui.element:
-    with box("d-fact") as fact:
-        words(label, tag="dt")
-    return fact
 
 
 def _fact(label: str, text: str = "") -> Words:
-    with _row(label):
+    with fact(label):
         return words(text, "d-title")
-
-
-def _tile(label: str) -> Words:
-    with box("d-sheet d-tile"):
-        shown = words("0", "d-number", "b")
-        words(label)
-    return shown

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from daicho.core.cost import Cost, has_pages
 from daicho.core.elements import Words, box, set_attribute, words
 from daicho.core.language import Text, say
+from daicho.core.one_page import Missing, OnePageWithCost
 from daicho.core.screen import SAFETY_SECONDS, Console, Screen
 from daicho.tasks.files import TaskFiles
 from daicho.tasks.models import Task
@@ -44,53 +45,34 @@ def register(console: Console[LiveTaskLedger]) -> None:
         await screen.follow("usage", page.look_at_cost)
 
 
-class TaskPage:
-    """A task on the page: drawn once it is found, and brought up to date from then on."""
+class TaskPage(OnePageWithCost[Task, "Drawn"]):
+    """The page of one task."""
 
     def __init__(self, ledger: LiveTaskLedger, screen: Screen) -> None:
-        self._ledger, self._screen = ledger, screen
+        self._ledger = ledger
         self._uuid = screen.route["uuid"]
-        screen.name(say("Task", "タスク"))
-        self._body = box("d-section d-roomy")
-        self._drawn: Drawn | None = None
-        self._missing = False
         self._runs = False
+        screen.name(say("Task", "タスク"))
+        said = say("There is no such task.", "そのタスクはありません。")
+        back = say("To all tasks", "タスク一覧へ")
+        super().__init__(screen, Missing(said, self._uuid, back, "/tasks"))
 
     def patience(self) -> float:
         """How long the page may go without a look."""
         return FILE_SECONDS if self._runs else SAFETY_SECONDS
 
-    async def look(self) -> None:
-        """Bring the page up to date."""
+    async def _find(self) -> Task | None:
         task = await self._ledger.tasks.get_by_uuid(self._uuid)
         self._runs = task is not None and task.status == TaskStatus.RUNNING
-        if task is None:
-            self._miss()
-            return
-        if self._drawn is None:
-            self._missing = False
-            self._screen.name(f"{subject(task)} · {repository(task)}")
-            self._body.clear()
-            with self._body:
-                self._drawn = Drawn(task, self._ledger, self._screen)
-        self._drawn.take(task)
-        await self._drawn.tabs.look()
+        return task
 
-    async def look_at_cost(self) -> None:
-        """Bring what the task has cost up to date."""
-        if self._drawn is not None:
-            await self._drawn.cost.look()
+    def _draw(self, found: Task) -> "Drawn":
+        self._screen.name(f"{subject(found)} · {repository(found)}")
+        return Drawn(found, self._ledger, self._screen)
 
-    def _miss(self) -> None:
-        if self._missing:
-            return
-        self._drawn, self._missing = None, True
-        self._screen.client.status_code = 404
-        self._body.clear()
-        with self._body, box("d-sheet d-empty"):
-            words(say("There is no such task.", "そのタスクはありません。"), tag="b")
-            words(self._uuid, "d-mono d-title")
-            words(say("To all tasks", "タスク一覧へ"), "d-link", "a", href="/tasks")
+    async def _take(self, drawn: "Drawn", found: Task) -> None:
+        drawn.take(found)
+        await drawn.tabs.look()
 
 
 class Drawn:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from daicho.core.language import say
-from daicho.core.options import Json, Limit
+from daicho.core.options import Json, Limit, Raw
 from daicho.core.terminal import note, printable, put_json
 from daicho.usage import shown
 from daicho.usage.options import (
@@ -92,16 +92,7 @@ def report(
     csv: Annotated[
         bool, typer.Option("--csv", help=say("CSV with a heading.", "見出し付きの CSV。"))
     ] = False,
-    raw: Annotated[
-        bool,
-        typer.Option(
-            "--raw",
-            help=say(
-                "CSV: do not put ' before cells that a spreadsheet would run.",
-                "CSV: 数式とみなされるセルの前に ' を付けない。",
-            ),
-        ),
-    ] = False,
+    raw: Raw = False,
     json: Json = False,
 ) -> None:
     if csv and json:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from daicho.core.language import say
 from daicho.core.operation import Sync
 from daicho.core.page import LIMIT_MAX, Page
-from daicho.core.terminal import Table, local, put
+from daicho.core.terminal import Table, csv_cell, local, put
 from daicho.usage.models import AIUsageLog
 from daicho.usage.reports import COLUMNS
 from daicho.usage.schemas import By, Report, ReportRow, Sum
@@ -20,8 +20,6 @@ UNKNOWN = "—"
 """What stands where nobody knows the cost. Never 0."""
 CENTS_FROM = 100.0
 """From so many dollars on two decimals are enough; below, four."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would run. Whoever records names the models."""
 TIMES: Mapping[By, str] = {By.HOUR: "%Y-%m-%d %H:%M", By.DAY: "%Y-%m-%d", By.MONTH: "%Y-%m"}
 SEED = ("api_calls", "total_input_tokens", "total_output_tokens", "total_tokens", "total_cost_usd")
 """The columns of the monthly query, named as seed 003 names them."""
@@ -127,7 +125,7 @@ class ReportLines:
         heads = [name for one in self._by for name in _columns(one)]
         writer.writerow([*heads, *SEED, *FURTHER])
         for row in self._report.rows:
-            writer.writerow([_csv_cell(value, raw=raw) for value in self._record(row).values()])
+            writer.writerow([csv_cell(value, raw=raw) for value in self._record(row).values()])
 
     def _record(self, row: ReportRow) -> dict[str, Any]:
         """A line's columns, in their order."""
@@ -163,13 +161,6 @@ def _columns(one: By) -> list[str]:
 def _figures(of: Sum, digits: int) -> list[str]:
     counts = (of.api_calls, of.total_input_tokens, of.total_output_tokens, of.total_tokens)
     return [*(f"{count:,}" for count in counts), dollars(of.total_cost_usd, digits)]
-
-
-def _csv_cell(value: object, *, raw: bool) -> str:
-    if value is None:
-        return ""
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) and not raw else text
 
 
 def put_aligned(titles: Sequence[str], lines: Sequence[Sequence[str]], words: int) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select, tuple_
 from sqlalchemy.orm import Session
 
 from daicho.core.bulk import REFUSED, insert_many, insert_new
-from daicho.core.errors import DaichoError, Invalid, NotFound
+from daicho.core.errors import DaichoError, Invalid, NotFound, located
 from daicho.core.language import Text
 from daicho.core.summing import adding
 from daicho.usage.checking import Row, checked_many
@@ -83,7 +83,8 @@ def write_many(session: Session, records: Iterable[object], tenant: str | None, 
             errors = _refused(connection, rows, known)
             bad = list(_numbered(answers, errors, first))
             if bad and not reject:
-                raise _said_of(*bad[0])
+                number, error = bad[0]
+                raise located(error, Text(f"record {number}", f"{number} 件目"))
             done.rejected += [Rejected(number, error.message) for number, error in bad]
             fine = [row for row, error in zip(rows, errors, strict=True) if error is None]
             fine.sort(key=NAME)  # two that write the same ones wait for each other, not in a circle
@@ -128,12 +129,6 @@ def _numbered(
         error = answer if isinstance(answer, DaichoError) else next(known)
         if error is not None:
             yield number, error
-
-
-def _said_of(number: int, error: DaichoError) -> DaichoError:
-    said = type(error).__new__(type(error))
-    DaichoError.__init__(said, f"record {number}: {error.message.en}", f"{number} 件目: {error.message.ja}")
-    return said
 
 
 def _chunks(records: Iterable[object]) -> Iterator[tuple[int, list[object]]]:
