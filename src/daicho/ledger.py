@@ -11,16 +11,8 @@ from daicho.calls.store import CallStore
 from daicho.core.dialect import keep_to
 from daicho.core.engine import Database
 from daicho.core.errors import NotFound
-from daicho.core.operation import (
-    Async,
-    AsyncHeldRunner,
-    AsyncRunner,
-    HeldRunner,
-    Mode,
-    Runner,
-    Sync,
-    SyncRunner,
-)
+from daicho.core.operation import Async, Mode, Runner, Sync
+from daicho.core.runners import AsyncHeldRunner, AsyncRunner, HeldRunner, SyncRunner
 from daicho.core.settings import Settings, parse_url
 from daicho.core.types import uuid_text
 from daicho.guilds.store import GuildStore

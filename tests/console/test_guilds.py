@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,13 +15,15 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import delete, text
 
-from daicho import AsyncLedger, Ledger
+from daicho import AsyncLedger, Ledger, migrations
 from daicho.core.page import encode
 from daicho.guilds import demo
 from daicho.guilds.enums import ENDED, LogType, TicketPriority, TicketStatus
 from daicho.guilds.models import Ticket
+from daicho.guilds.shown import ticket_row
 from tests.console.conftest import Console
 from tests.console.test_pages import HOSTILE
+from tests.postgres import Cluster
 
 AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # already the 21st in Tokyo
 GUILDS = count(9_007_199_254_740_993, 2)
@@ -342,6 +345,29 @@ def test_everything_is_done_by_keyboard(console: Console, ledger: Ledger, guild:
     expect(status(page)).to_have_text(["Closed", "High"])
 
 
+def test_the_keyboard_stays_where_the_work_is(console: Console, ledger: Ledger, guild: int) -> None:
+    ticket = asked(ledger, guild, assigned_to=7)
+    page = console.page(f"/guilds/tickets/{ticket.id}")
+    said = page.locator(".d-page").get_by_role("status").filter(visible=True)
+    expect(said).to_have_text("Open")
+    page.get_by_role("button", name="Start work").focus()
+    for status_said, offered in (
+        ("In progress", "Close ticket"),
+        ("Closed", "Back to open"),
+        ("Open", "Start work"),
+    ):
+        page.keyboard.press("Enter")
+        expect(said).to_have_text(status_said)
+        expect(page.get_by_role("button", name=offered)).to_be_focused()
+    ledger.guilds.close_ticket(ticket.id)
+    page.get_by_role("button", name="Archive").press("Enter")
+    expect(said).to_have_text("Archived")
+    expect(page.get_by_role("button", name="Back to open")).to_be_focused()
+    page.get_by_role("button", name="Unassign").press("Enter")
+    expect(page.get_by_text("Nobody yet")).to_be_visible()
+    expect(page.get_by_label("Assign to")).to_be_focused()
+
+
 def test_who_cannot_be_assigned_is_not(console: Console, ledger: Ledger, guild: int) -> None:
     ticket = asked(ledger, guild, assigned_to=7)
     page = console.page(f"/guilds/tickets/{ticket.id}")
@@ -377,6 +403,9 @@ def test_what_the_ledger_refuses_is_said_and_not_shown_as_done(
             )
         )
     for button in ("High", "Close ticket"):
+        page.get_by_label("Assign to").fill("emma")
+        page.get_by_label("Assign to").press("Enter")
+        expect(refusal).to_contain_text("no Discord id")  # so that the next refusal is seen to come
         page.get_by_role("button", name=button).click()
         expect(refusal).to_contain_text("conflict")
         expect(status(page)).to_have_text(["Open", "Medium"])
@@ -386,6 +415,33 @@ def test_what_the_ledger_refuses_is_said_and_not_shown_as_done(
     page.get_by_role("button", name="High").click()
     expect(status(page)).to_have_text(["Open", "High"])
     expect(refusal).to_have_count(0)
+
+
+def test_a_database_that_is_away_is_told_until_it_is_back(serve: Callable[[str], Any], guild: int) -> None:
+    cluster = Cluster()
+    try:
+        with Ledger(cluster.url()) as ledger:
+            migrations.run(ledger.database, "upgrade", "head")
+            ticket = asked(ledger, guild)
+        with serve(cluster.url()) as console:
+            page = console.page(f"/guilds/tickets/{ticket.id}")
+            board = console.page(f"/guilds/{guild}")
+            refusal = page.locator(".d-moving").get_by_role("alert")
+            cluster.stop("immediate")
+            page.get_by_role("button", name="Close ticket").click()
+            expect(refusal).to_contain_text("unavailable", timeout=60_000)
+            expect(status(page)).to_have_text(["Open", "Medium"])
+            for shown in (page, board):
+                expect(shown.locator(".d-page > .d-banner")).to_contain_text("unavailable", timeout=30_000)
+            expect(column(board, "Open").locator("a.d-card")).to_have_count(1)  # what was known stays
+            cluster.start()
+            for shown in (page, board):
+                expect(shown.locator(".d-banner").filter(visible=True)).to_have_count(0, timeout=30_000)
+            page.get_by_role("button", name="Close ticket").click()
+            expect(status(page)).to_have_text(["Closed", "Medium"])
+            expect(column(board, "Closed").locator("a.d-card")).to_have_count(1)
+    finally:
+        cluster.close()
 
 
 def test_a_ticket_that_is_gone_leaves_the_page(console: Console, ledger: Ledger, guild: int) -> None:
@@ -607,6 +663,7 @@ def test_avatars_are_told_of_and_no_picture_is_loaded(console: Console, ledger: 
     rows = page.locator(".d-avatars div.d-tr:not(.d-th)")
     expect(rows).to_have_count(2)
     statistics = page.get_by_role("region", name="The user's statistics")
+    expect(statistics).not_to_contain_text("all guilds")
     expect(statistics.locator(".d-tile b")).to_have_text(["2", "0", "2.0", "png"])
     expect(rows.first).to_contain_text("Server avatar")
     expect(rows.first).to_contain_text("javascript:alert(1)")
@@ -628,6 +685,11 @@ def test_avatars_are_told_of_and_no_picture_is_loaded(console: Console, ledger: 
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("Server avatar")
     expect(statistics).to_be_hidden()
+    page.wait_for_selector("link-state[data-state=up]")
+    page.get_by_label("User", exact=True).fill(str(user))
+    expect(statistics.locator(".d-tile b").first).to_have_text("2")
+    expect(statistics).to_contain_text("count all guilds")
+    expect(rows).to_have_count(1)
     page.goto(f"{console.base}/guilds/avatars?guild={guild}&type=avatar_change")
     expect(page.get_by_text("No change fits these filters.")).to_be_visible()
     assert {urlsplit(one).netloc for one in asked_for} == {urlsplit(console.base).netloc}
@@ -657,15 +719,16 @@ def test_any_text_is_shown_as_text(console: Console, ledger: Ledger, guild: int)
         found: list[str] = page.locator(selector).evaluate_all("all => all.map(one => one.textContent)")
         return found
 
+    brief = [one if len(one) <= 300 else f"{one[:300]}…" for one in HOSTILE]
     for path, expected in {
         f"/guilds/tickets/{ticket.id}": {
             "h1": [HOSTILE[0]], ".d-passage .d-pre": [HOSTILE[1]], ".d-bubble": [*HOSTILE],
             ".d-notice": [*HOSTILE],
         },
         f"/guilds/{guild}": {".d-subject": [HOSTILE[0]]},
-        f"/guilds/{guild}/logs": {".d-log b": [one[:300] for one in HOSTILE[::-1]]},
-        f"/guilds/{guild}/music": {".d-queue li b": [*HOSTILE], ".d-song": [HOSTILE[-1]]},
-        f"/guilds/{guild}/avatars": {".d-two > .d-url:last-child": [*HOSTILE[::-1]]},
+        f"/guilds/{guild}/logs": {".d-log b": brief[::-1]},
+        f"/guilds/{guild}/music": {".d-queue li b": brief, ".d-song": [HOSTILE[-1]]},
+        f"/guilds/{guild}/avatars": {".d-two > .d-url:last-child": brief[::-1]},
         "/guilds": {},
     }.items():  # fmt: skip
         page.goto(console.base + path)
@@ -690,6 +753,104 @@ def test_the_pages_speak_japanese(console: Console, ledger: Ledger, guild: int) 
     expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Discord の ID ではありません")
     page.get_by_role("button", name="完了にする").click()
     expect(status(page)).to_have_text(["完了", "緊急"])
+
+
+def test_very_long_texts_do_not_hold_the_browser_up(console: Console, ledger: Ledger, guild: int) -> None:
+    long = "t" * 100_000
+    ticket = asked(ledger, guild, long, description="d" * 100_000)
+    track = ledger.guilds.create_track(guild, long, long, f"https://{long}", 60, ASKER)
+    ledger.guilds.add_to_queue(guild, track.id, ASKER)
+    ledger.guilds.create_session(guild, 1, 2)
+    ledger.guilds.update_session_current_track(guild, track.id)
+    ledger.guilds.create_log(guild, "system_event", long)
+    ledger.guilds.record_avatar_change(ASKER, "avatar_change", long, long, guild, long, long)
+    features = ",".join(f"{number}{'f' * 1_000}" for number in range(102))
+    ledger.guilds.create_or_update_guild_settings(guild, prefix=long, features_enabled=features)
+    page = console.context().new_page()
+    for path, selector in {
+        f"/guilds?after={encode([guild - 1])}": "a.d-card",
+        f"/guilds/{guild}": "a.d-card",
+        f"/guilds/tickets/{ticket.id}": ".d-passage .d-pre",
+        f"/guilds/{guild}/logs": ".d-log",
+        f"/guilds/{guild}/music": ".d-queue li",
+        f"/guilds/{guild}/avatars?user={ASKER}": ".d-url",
+        f"/guilds/{guild}/settings": ".d-settings dd",
+    }.items():
+        page.goto(console.base + path)
+        expect(page.locator(selector).first).to_be_visible()
+        size = page.evaluate("document.querySelector('.d-page').outerHTML.length")
+        assert size < 100_000 + 100 * 1_000 * ("settings" in path), path
+    expect(page.get_by_text("and 2 more")).to_be_visible()
+    page.goto(f"{console.base}/guilds/tickets/{ticket.id}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("t" * 300 + "…")
+    expect(page.get_by_role("region", name="Whole title")).to_contain_text("t" * 2_000)
+    more = page.get_by_role("region", name="Whole title").get_by_role("button")
+    page.wait_for_selector("link-state[data-state=up]")
+    more.click()
+    expect(page.get_by_role("region", name="Whole title")).to_contain_text("t" * 20_000)
+
+
+@pytest.mark.parametrize("title", ["", " \t\u3000", "\u200b"], ids=["empty", "spaces", "no width"])
+def test_a_blank_title_is_told_as_such(console: Console, ledger: Ledger, guild: int, title: str) -> None:
+    ticket = asked(ledger, guild, title)
+    assert ticket_row(ticket)[-1] == "(no title)"  # as the terminal shows it
+    for locale, said in (("en-US", "(no title)"), ("ja-JP", "(無題)")):
+        page = console.page(f"/guilds/{guild}", locale=locale)
+        expect(page.locator("a.d-card .d-subject")).to_have_text(said)
+        page.goto(f"{console.base}/guilds/tickets/{ticket.id}")
+        expect(page.get_by_role("heading", level=1)).to_have_text(said)
+        expect(page).to_have_title(re.compile(re.escape(f"#{ticket.id} {said}")))
+
+
+def test_an_address_that_names_no_place_leads_to_the_beginning(
+    console: Console, ledger: Ledger, guild: int
+) -> None:
+    asked(ledger, guild, priority=4)
+    ledger.guilds.create_log(guild, "system_event", "Started")
+    long = "W" * 300
+    for path, query, kept, shown in (
+        ("/guilds", "", "", "a.d-card"),
+        (f"/guilds/{guild}", "priority=4&", "?priority=4", "a.d-card"),
+        (f"/guilds/{guild}/logs", "type=system_event&", "?type=system_event", ".d-log"),
+    ):
+        for garbage in ("garbage", long):
+            after = "open_after" if path == f"/guilds/{guild}" else "after"
+            page = console.page(f"{path}?{query}{after}={garbage}", viewport={"width": 375, "height": 800})
+            expect(page.get_by_role("status").filter(has_text=garbage[:100])).to_contain_text("not a cursor")
+            expect(page.locator(".d-page > .d-banner")).to_be_hidden()
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            page.get_by_role("link", name="From the beginning").click()
+            page.wait_for_url(console.base + path + kept)
+            expect(page.locator(shown).first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("?priority=9", "Priority: '9' cannot be"),
+        ("?category=zzz", "Category: 'zzz' cannot be"),
+        ("/logs?type=zzz", "Type: 'zzz' cannot be"),
+        ("/logs?from=2026-99-99", "From: '2026-99-99' cannot be"),
+        ("/logs?to=soon", "To: 'soon' cannot be"),
+        ("/avatars?type=zzz", "Type: 'zzz' cannot be"),
+    ],
+)
+def test_an_address_that_filters_by_what_cannot_be_is_told(
+    console: Console, ledger: Ledger, guild: int, query: str, said: str
+) -> None:
+    asked(ledger, guild)
+    page = console.page(f"/guilds/{guild}{query}")
+    expect(page.get_by_role("status").filter(has_text=said)).to_be_visible()
+    expect(page.locator("a.d-card, .d-log")).to_have_count(0)
+    page.get_by_role("link", name="Clear").click()
+    page.wait_for_url(f"{console.base}/guilds/{guild}{query.partition('?')[0]}")
+    expect(page.get_by_role("status").filter(has_text=said)).to_have_count(0)
+
+
+def test_the_last_day_of_all_can_be_chosen(console: Console, ledger: Ledger, guild: int) -> None:
+    ledger.guilds.create_log(guild, "system_event", "Started")
+    page = console.page(f"/guilds/{guild}/logs?from=1000-01-01&to=9999-12-31")
+    expect(page.locator(".d-log b")).to_have_text("Started")
 
 
 def test_a_phone_is_wide_enough(console: Console, ledger: Ledger, guild: int) -> None:

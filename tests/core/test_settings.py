@@ -87,6 +87,7 @@ def test_every_spelling_of_postgresql_means_psycopg_3(scheme: str) -> None:
         ("mysql://root:hush@h/n", "unknown scheme 'mysql'"),
         ("mongodb://h", "unknown scheme 'mongodb'"),
         ("daicho.db", "not a URL"),
+        (":memory:", r"sqlite:// \(in memory\)"),
         ("postgresql://u:hush@h:port/n", "not a URL"),
     ],
 )

@@ -1,6 +1,9 @@
 """Column types behave alike on both databases."""
 
-from datetime import UTC, datetime, timedelta, timezone
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import IntEnum, StrEnum
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, select
@@ -9,7 +12,17 @@ from sqlalchemy.exc import StatementError
 from daicho import Invalid, Ledger
 from daicho.calls.models import Call
 from daicho.core.model import check_text
-from daicho.core.types import SNOWFLAKE_MAX, Instant, JsonText, Snowflake, StringList, json_value, utc
+from daicho.core.types import (
+    SNOWFLAKE_MAX,
+    Instant,
+    JsonText,
+    Snowflake,
+    StringList,
+    check_instant,
+    json_value,
+    one_of,
+    utc,
+)
 
 TABLE = Table(
     "things",
@@ -102,10 +115,19 @@ def test_a_list_of_strings_comes_back(ledger: Ledger, names: list[str]) -> None:
     assert there_and_back(ledger, names=names) == names
 
 
-NO_JSON = ["NaN", "1e999", '{"size": -1e999}', '{"size": Infinity}', "{", "hello"]
+NO_JSON = [
+    "[" * 100_000,
+    "[" * 101 + "}" * 100,
+    "NaN",
+    "1e999",
+    '{"size": -1e999}',
+    '{"size": Infinity}',
+    "{",
+    "hello",
+]
 
 
-@pytest.mark.parametrize("text", NO_JSON)
+@pytest.mark.parametrize("text", NO_JSON, ids=lambda text: text[:12])
 def test_a_text_that_is_no_json_counts_as_a_text(ledger: Ledger, text: str) -> None:
     assert json_value(text) == text
     assert there_and_back(ledger, details=text) == text
@@ -115,3 +137,49 @@ def test_a_number_comes_back_from_json(ledger: Ledger) -> None:
     assert json_value('{"size": 1.5e300}') == {"size": 1.5e300}
     back = there_and_back(ledger, details='{"size":1.5e3}')
     assert json_value(back) == {"size": 1500}
+
+
+@pytest.mark.parametrize("spaces", ["", " \n"], ids=["close", "wide"])
+def test_json_is_nested_a_hundred_levels_at_most(ledger: Ledger, spaces: str) -> None:
+    def levels(number: int) -> str:
+        return spaces + f"[{spaces}" * number + '"]]]]\\"{{{{"' + "]" * number
+
+    assert json_value(json_value(there_and_back(ledger, details=levels(100)))) == json_value(levels(100))
+    assert isinstance(json_value(levels(100)), list)
+    assert json_value(levels(101)) == levels(101)
+    for wrong in (levels(101), json.loads(levels(101)), {"a": json_value(levels(100))}):
+        with pytest.raises((Invalid, StatementError), match="value is nested too deep; at most 100 levels"):
+            there_and_back(ledger, details=wrong)
+
+
+class Size(IntEnum):
+    SMALL = 1
+    GREAT = 2
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    "value", [True, False, 1.0, 2.0, Decimal(2), "2", 3, None, [], float("nan")], ids=repr
+)
+def test_only_a_value_of_its_own_kind_is_a_member(value: object) -> None:
+    with pytest.raises(Invalid, match="size cannot be '.*'; one of: 1, 2"):
+        one_of("size", value, Size)
+    assert one_of("size", 2, Size) is one_of("size", Size.GREAT, Size) is Size.GREAT
+    assert one_of("colour", "red", Colour) is one_of("colour", Colour.RED, Colour) is Colour.RED
+
+
+@pytest.mark.parametrize("wrong", [0, "", "2026-11-21", False, date(2026, 11, 21)], ids=repr)
+def test_what_is_no_instant_is_named(wrong: object) -> None:
+    with pytest.raises(Invalid, match=f"^since must be a datetime, not {type(wrong).__name__}$"):
+        check_instant("since", wrong)
+
+
+def test_an_instant_that_cannot_be_is_named_in_both_languages() -> None:
+    with pytest.raises(Invalid, match="^since: 2026-11-21T00:00:00 has no time zone") as raised:
+        check_instant("since", datetime(2026, 11, 21))  # noqa: DTZ001
+    assert raised.value.message.ja.startswith("since: 2026-11-21T00:00:00 に時間帯がありません")
+    at = datetime(2026, 11, 21, 9, tzinfo=TOKYO)
+    assert (check_instant("since", at), check_instant("since", at).tzinfo) == (at, UTC)

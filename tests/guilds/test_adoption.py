@@ -18,11 +18,13 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from pydantic import NaiveDatetime
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from sqlmodel import Field, Session, SQLModel, create_engine
 
 from daicho import Invalid, Ledger
@@ -30,7 +32,7 @@ from daicho.core import engine
 from daicho.guilds import models
 from daicho.guilds.adoption import CHUNK, adopt, check
 from daicho.guilds.adoption_file import OldBot
-from daicho.guilds.adoption_rows import SILENT, Reports, RowReader
+from daicho.guilds.adoption_rows import Reports, RowReader
 from daicho.guilds.adoption_store import Adoption
 from daicho.guilds.adoption_tables import KINDS
 from daicho.guilds.adoption_values import Clock
@@ -42,6 +44,7 @@ LOCAL = datetime(2025, 11, 21, 17, 18, 22, 123456)  # noqa: DTZ001  (as the bot 
 MOMENT = datetime(2025, 11, 21, 8, 18, 22, 123456, tzinfo=UTC)
 GUILD, USER = 2**62 + 12345, 555_666_777_888_999_000
 
+SILENT = Reports(lambda _, __: None, lambda _, __: None)
 Id = Field(default=None, primary_key=True)
 Now = Field(default=LOCAL)
 
@@ -431,18 +434,138 @@ def test_a_dry_run_does_not_make_a_ledger(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "none.db").exists()
 
 
-def test_a_number_that_another_row_has_is_a_conflict_before_anything_is_written(
+def test_a_ticket_or_log_whose_number_is_another_rows_is_refused_alone(
     here: Here, ledger: Ledger, tmp_path: Path
 ) -> None:
     source = kyrios(tmp_path / "kyrios.db", *WHOLE)
     for _ in range(20):
         ledger.guilds.create_log(1, "role_add", "ours")
+    for _ in range(42):
+        ledger.guilds.create_ticket(1, 2, 3, "ours")
+    ledger.guilds.record_avatar_change(1, "avatar_change")
+    change(source, "UPDATE avatarhistory SET id = 1 WHERE id = 20")
+    refused = ["ticket 42", "ticketmessage 5", "ticketmessage 6", *[f"log {at}" for at in range(10, 21)]]
+    for options, added in (["--dry-run"], len(WHOLE) - 15), ([], len(WHOLE) - 15), ([], 0):
+        out = here("guilds", "adopt", source, "--json", *options, code=1)
+        told = [line.partition(" not adopted: ")[0] for line in here.said.splitlines() if " not " in line]
+        assert told == [*refused, "avatarhistory 1"]
+        assert (
+            f"ticket 42 not adopted: the ledger has another tickets 42: its guild_id is 1, not {GUILD};"
+            " only an empty ledger can have it by its number" in here.said
+        )
+        counts = tables(out)
+        assert sum(added for added, _, _ in counts.values()) == added
+        assert (counts["tickets"][2], counts["ticket_messages"][2], counts["logs"][2]) == (1, 2, 11)
+    assert ledger.guilds.get_ticket(42).title == "ours"
+    assert ledger.guilds.list_ticket_messages(42).items == []
+    assert one(ledger, "logs", 21)["guild_id"] == GUILD
+    stats = ledger.guilds.get_user_avatar_stats(USER)
+    assert (stats.total_avatar_changes, stats.total_banner_changes) == (2, 1), "its own count stays"
+
+
+def test_numbers_that_a_bot_gave_again_are_told_apart(here: Here, ledger: Ledger, tmp_path: Path) -> None:
+    """SQLModel's tables give the number of the last row that is gone to the next one."""
+    source = kyrios(tmp_path / "kyrios.db", *WHOLE)
+    options = ("--timezone", "Asia/Tokyo", "--json")
+    here("guilds", "adopt", source, *options)
+    ledger.guilds.clear_guild_tracks(GUILD + 1)
+    change(
+        source,
+        "UPDATE queue SET created_at = '2025-12-01 10:00:00.5' WHERE id = 8",
+        "UPDATE track SET created_at = '2025-12-01 10:00:00.25', url = 'https://new' WHERE id = 9",
+        "INSERT INTO track SELECT 10, guild_id, title, artist, 'https://other', source, duration, thumbnail_url,"
+        " requested_by, created_at FROM track WHERE id = 9",
+    )
+    ledger.guilds.create_track(5, "ours", "a", "https://ours", 1, 2)  # is number 10 here
+    wanted = [("queues", (2, 1, 0)), ("tracks", (2, 2, 0))]
+    found = tables(here("guilds", "adopt", source, *options, "--dry-run"))
+    assert [(table, found[table]) for table, _ in wanted] == wanted
+    found = tables(here("guilds", "adopt", source, *options))
+    assert [(table, found[table]) for table, _ in wanted] == wanted
+    tracks = {track.url: track.id for track in ledger.guilds.list_tracks(GUILD).items}
+    assert sorted([tracks["https://new"], tracks["https://other"]]) == [11, 12]
+    queue = ledger.guilds.get_guild_queue(GUILD)
+    assert [entry.position for entry in queue] == [1, 2, 3, 4, 5]
+    assert [entry.track_id for entry in queue] == [9, 3, 4, tracks["https://new"], 3]
+    assert len({entry.id for entry in queue}) == 5
     before = everything(ledger)
-    for options in ([], ["--dry-run"]):
-        here("guilds", "adopt", source, *options, code=1)
-        said = one_line(here.said.splitlines()[-1] + "\n")
-        assert said.startswith(f"the ledger has another logs 10: its guild_id is 1, not {GUILD}; nothing can")
-        assert everything(ledger) == before
+    assert {added for added, _, _ in tables(here("guilds", "adopt", source, *options)).values()} == {0}
+    ledger.guilds.remove_from_queue(GUILD, 8)  # its number is free: the bot's 8 is known by its name
+    found = tables(here("guilds", "adopt", source, *options))
+    assert found["queues"] == (0, 3, 0)
+    assert everything(ledger)["tracks"] == before["tracks"]
+
+
+def test_what_plays_follows_a_track_to_its_new_number(here: Here, ledger: Ledger, tmp_path: Path) -> None:
+    ours = ledger.guilds.create_track(5, "ours", "a", "u", 1, 2)
+    source = kyrios(
+        tmp_path / "kyrios.db",
+        Track(id=ours.id),
+        Queue(id=1, track_id=ours.id, position=1),
+        MusicSession(current_track_id=ours.id),
+    )
+    here("guilds", "adopt", source)
+    playing = ledger.guilds.get_track_by_id(ledger.guilds.get_music_session(GUILD).current_track_id)
+    (entry,) = ledger.guilds.get_guild_queue(GUILD)
+    assert (playing.guild_id, playing.id > ours.id, entry.track_id) == (GUILD, True, playing.id)
+
+
+def test_what_the_bot_has_changed_since_is_told_and_the_ledgers_stays(
+    here: Here, ledger: Ledger, tmp_path: Path
+) -> None:
+    source = kyrios(tmp_path / "kyrios.db", *[Ticket(id=at) for at in range(1, 14)], *WHOLE)
+    here("guilds", "adopt", source)
+    assert "differ" not in here.said
+    change(source, "UPDATE ticket SET status = 'CLOSED' WHERE id = 2", "UPDATE queue SET position = 9")
+    (said,) = [
+        line for _ in [here("guilds", "adopt", source)] for line in here.said.splitlines() if "diff" in line
+    ]
+    assert said == "1 row differs from the file; the ledger's stayed: tickets 2"
+    change(source, "UPDATE ticket SET title = 'x' WHERE id < 14", "UPDATE guildsettings SET prefix = '%'")
+    out = here("guilds", "adopt", source, "--json")
+    differing = {line["table"]: line["differing"] for line in map(json.loads, out.splitlines())}
+    assert {table: number for table, number in differing.items() if number} == {
+        "guild_settings": 1,
+        "tickets": 13,
+    }
+    names = ", ".join([f"guild_settings of {GUILD}", *[f"tickets {at}" for at in range(1, 14)]][:10])
+    assert any(
+        re.fullmatch(rf"14 rows differ from the file; the ledger's stayed: .*{GUILD}.* and 4 more", line)
+        for line in here.said.splitlines()
+    ), names
+    assert ledger.guilds.get_ticket(2).status == "open"
+    assert ledger.guilds.get_guild_settings(GUILD).prefix == "?"
+
+
+def test_a_login_that_may_not_move_sequences_is_told_before_anything_is_written(
+    postgres_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The application's role of ``daicho db grant``, which needs no more than to ask for numbers."""
+    source = kyrios(tmp_path / "kyrios.db", *WHOLE)
+    mark = uuid4().hex[:8]
+    app, reader = f"daicho_app_{mark}", f"daicho_readonly_{mark}"
+    owner, as_app = Here(postgres_url, capsys), make_url(postgres_url).set(username=app, password="for-tests")
+    with Ledger(postgres_url) as ledger, psycopg.connect(postgres_url, autocommit=True) as connection:
+        try:
+            owner("db", "grant", "--apply", "--app", app, "--read-only", reader)
+            connection.execute(f"ALTER ROLE {app} PASSWORD 'for-tests'")
+            here = Here(as_app.render_as_string(hide_password=False), capsys)
+            for options in ([], ["--dry-run"]):
+                here("guilds", "adopt", source, *options, code=1)
+                said = one_line(here.said)
+                assert said.startswith(
+                    "guild_settings: this login may not let numbers go on after 1 (UPDATE on"
+                )
+                assert said.endswith("adopt as the tables' owner, by --database or DATABASE_URL")
+            assert not any(everything(ledger).values())
+            owner("guilds", "adopt", source)
+            assert f"{len(WHOLE)} already there" in here("guilds", "adopt", source), (
+                "no number is to be moved"
+            )
+        finally:
+            for role in (app, reader):
+                connection.execute(f'DROP OWNED BY "{role}"')
+                connection.execute(f'DROP ROLE "{role}"')
 
 
 def test_another_zone_the_second_time_is_a_conflict(here: Here, tmp_path: Path) -> None:
@@ -450,7 +573,7 @@ def test_another_zone_the_second_time_is_a_conflict(here: Here, tmp_path: Path) 
     here("guilds", "adopt", source, "--timezone", "Asia/Tokyo")
     here("guilds", "adopt", source, "--timezone", "Europe/Berlin", code=1)
     assert "another tickets 5: its created_at is 2025-11-21 08:18:22.123456+00:00" in here.said
-    assert "with the same --timezone" in here.said
+    assert "adopt with the --timezone of the first time" in one_line(here.said)
 
 
 @pytest.mark.parametrize("merely_registered", [True, False], ids=["registered", "set"])
@@ -517,6 +640,16 @@ def test_a_bad_value_is_told_with_table_row_and_column_and_the_rest_is_adopted(
         assert "timestamp: '?' is not a time" in refused[0]
     with_child = {"ticket": 3, "track": 2}.get(BAD[statement].split()[0], 1)
     assert len(refused) == (3 if "too large" in BAD[statement] else with_child)
+
+
+def test_what_is_not_shown_can_be_had_from_a_file(here: Here, tmp_path: Path) -> None:
+    source = kyrios(tmp_path / "kyrios.db", *[Log(id=at) for at in range(1, 22)])
+    change(source, "UPDATE log SET log_type = 'HAT'")
+    here("guilds", "adopt", source, code=1)
+    assert here.said.splitlines()[20] == "and 1 more; --errors FILE takes all"
+    here("guilds", "adopt", source, "--errors", str(tmp_path / "errors.txt"), code=1)
+    assert here.said.splitlines()[20] == "and 1 more"
+    assert len((tmp_path / "errors.txt").read_text().splitlines()) == 21
 
 
 def test_values_are_known_as_names_and_as_values(here: Here, ledger: Ledger, tmp_path: Path) -> None:
@@ -599,7 +732,7 @@ def test_what_refers_to_nothing_is_told_and_drags_nothing_in(
         "musicsession 1: current_track_id: tracks has no row 99, or none that can be adopted; nothing plays",
         f"avatarhistory 4: user_id: {USER} has no statistics; they are counted from the history",
     ]
-    assert here.said.splitlines()[-1] == "1 guilds without settings; they have the defaults"
+    assert here.said.splitlines()[-1] == "1 guild without settings: the defaults"
     assert out.endswith("9 added, 0 already there, 2 not adopted\n")
     assert [(row["id"], row["message_id"]) for row in everything(ledger)["ticket_messages"]] == [
         (1, 5),
@@ -799,6 +932,44 @@ os._exit(0)
     assert here("guilds", "adopt", source).endswith("299 added, 0 already there, 0 not adopted\n")
     assert {row["action"] for row in everything(ledger)["logs"]} == {"committed"}
     assert fingerprint(tmp_path / "bot", "kyrios.db") == before
+
+
+def test_a_copy_that_a_killed_run_left_is_removed_and_another_runs_is_not(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = kyrios(tmp_path / "kyrios.db", Ticket())
+    place = tmp_path / "tmp"
+    place.mkdir()
+    (place / "daicho-adopt-link").symlink_to(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    hold = f"""
+import sys
+from pathlib import Path
+from daicho.guilds.adoption_file import OldBot
+with OldBot(Path({source!r})):
+    print("there", flush=True)
+    sys.stdin.read()
+"""
+    killed, working = (
+        subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    )
+    try:
+        for process in (killed, working):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"there\n"
+        assert len(list(place.glob("*/copy.db"))) == 2
+        killed.kill()
+        killed.communicate()
+        here("guilds", "adopt", source)
+        assert len(list(place.glob("*/copy.db"))) == 1
+    finally:
+        working.communicate(b"")
+        killed.kill()
+    assert working.returncode == 0
+    assert [left.name for left in place.iterdir()] == ["daicho-adopt-link"]
+    assert Path(source).exists()
 
 
 def test_a_file_in_a_folder_that_may_not_be_written_is_read() -> None:

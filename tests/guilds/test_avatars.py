@@ -122,10 +122,15 @@ def test_of_formats_used_as_often_the_last_one_counts(face: Faces) -> None:
         ({"user_id": -1}, "user_id is no Discord id"),
         ({"user_id": 2**63}, "user_id is no Discord id"),
         ({"guild_id": "7"}, "guild_id is no Discord id"),
-        ({"timestamp": MOMENT.replace(tzinfo=None)}, "has no time zone"),
+        ({"user_id": None}, "user_id cannot be empty"),
+        ({"history_type": None}, "history_type cannot be empty"),
+        ({"timestamp": MOMENT.replace(tzinfo=None)}, "timestamp: .* has no time zone"),
+        ({"timestamp": 0}, "timestamp must be a datetime, not int"),
         ({"image_size": 2**40}, "at most"),
+        ({"image_size": -1}, "image_size is -1; 0 bytes or more"),
         ({"image_format": "p\x00g"}, "image_format has a NUL byte"),
         ({"request_id": "r" * 65}, "request_id is 65 characters long"),
+        ({"request_id": ""}, "request_id is empty"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -135,6 +140,27 @@ def test_what_cannot_be_is_invalid_and_leaves_nothing(
     with pytest.raises(Invalid, match=reason):
         face.guilds.record_avatar_change(**{"user_id": USER, "history_type": AVATAR, **values})
     assert face.guilds.list_avatar_changes().items == face.guilds.list_avatar_users().items == []
+
+
+def test_an_empty_format_is_none(face: Faces) -> None:
+    face.guilds.record_avatar_change(USER, AVATAR, image_format="png")
+    for _ in range(2):
+        made = face.guilds.record_avatar_change(USER, AVATAR, image_format="", image_size=0)
+    assert (made.image_format, made.image_size) == (None, 0)
+    assert face.guilds.get_user_avatar_stats(USER).most_used_format == "png"
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**63, True, "7", 1.0], ids=repr)
+def test_what_is_no_id_is_named_also_by_a_question(ledger: Ledger, wrong: Any) -> None:
+    for ask in (
+        ledger.guilds.get_user_avatar_stats,
+        ledger.guilds.get_avatar_history,
+        lambda user_id: ledger.guilds.list_avatar_changes(user_id=user_id),
+    ):
+        with pytest.raises(Invalid, match="^user_id is no Discord id"):
+            ask(wrong)
+    with pytest.raises(Invalid, match="^guild_id is no Discord id"):
+        ledger.guilds.list_avatar_changes(guild_id=wrong)
 
 
 def refusing(ledger: Ledger, table: str, event: str) -> None:

@@ -125,7 +125,7 @@ TICKETS = [
     ("--since 2026-11-21T18:18:22 --until 2026-11-21T19:18:22+09:00", "2"),
     ("--until 2026-11-21T09:18:22Z", "1"),
     (f"{OTHER} --category other", ""),
-    ("12345", ""),
+    (f"<#{GUILD}> --user <@!{USER}>", "1"),
 ]
 
 
@@ -228,9 +228,12 @@ def test_a_queue_is_shown_with_what_plays(here: Here, filled: Ledger) -> None:
         ("2", "Third", "3:32"),
         ("3", "First", "3:32"),
     ]
-    assert [one["position"] for one in objects(here("guilds", "queue", str(GUILD), "--json"))] == [1, 2, 3]
-    assert len(objects(here("guilds", "queue", str(GUILD), "--json", "--limit", "2"))) == 2
+    listening, *queued = objects(here("guilds", "queue", str(GUILD), "--json"))
+    assert [one["position"] for one in queued] == [1, 2, 3]
+    assert (listening["session"]["loop_mode"], listening["playing"]["title"]) == ("queue", "First")  # type: ignore[index]
+    assert len(objects(here("guilds", "queue", str(GUILD), "--json", "--limit", "2"))) == 3
     assert here("guilds", "queue", str(OTHER)) == "no music session\n"
+    assert objects(here("guilds", "queue", str(OTHER), "--json")) == [{"session": None, "playing": None}]
 
 
 def test_settings_are_shown_and_set(here: Here, filled: Ledger) -> None:
@@ -244,7 +247,9 @@ def test_settings_are_shown_and_set(here: Here, filled: Ledger) -> None:
     assert (json.loads(emptied)["log_channel_id"], json.loads(emptied)["prefix"]) == (None, "?")
     here("guilds", "settings", "777", code=1)
     assert one_line(here.said) == "no such guild: 777"
-    assert json.loads(here("guilds", "settings", "777", "--set", "prefix=a=b", "--json"))["prefix"] == "a=b"
+    for prefix, told in (("a=b", "guild 777 was not there; it is registered now\n"), ("c", "")):
+        set_ = here("guilds", "settings", "777", "--set", f"prefix={prefix}", "--json")
+        assert (json.loads(set_)["prefix"], here.said) == (prefix, told)
     here("guilds", "settings", str(GUILD), "--set", "prefex=?", code=1)
     assert one_line(here.said) == "unknown name 'prefex'; did you mean 'prefix'?"
     here("guilds", "settings", str(GUILD), "--set", "prefix", code=2)
@@ -284,6 +289,22 @@ def test_a_ticket_is_taken_up_and_closed(here: Here, filled: Ledger) -> None:
     assert (closed.priority, closed.status) == (TicketPriority.HIGH, TicketStatus.CLOSED)
     assert here("guilds", "close", "1").split()[1] == "closed"
     assert filled.guilds.get_ticket(1).closed_at == closed.closed_at  # type: ignore[union-attr]
+
+
+def test_a_user_may_be_a_mention(here: Here, filled: Ledger) -> None:
+    for given in (f"<@{USER}>", f"<@!{USER}>", str(USER)):
+        here("guilds", "assign", "1", "--nobody")
+        assert here("guilds", "assign", "1", given).split()[3] == str(USER)
+    for given in ("<@12", "@12", f"<@{2**63}>"):
+        here("guilds", "assign", "1", given, code=2)
+        assert "is no Discord id" in " ".join(here.said.split())
+
+
+def test_an_unknown_guild_is_said_in_a_line(here: Here, filled: Ledger) -> None:
+    for command in ("tickets", "logs", "queue", "statistics", "settings"):
+        for options in ([], ["--json"]):
+            assert here("guilds", command, "12345", *options, code=1) == ""
+            assert one_line(here.said) == "no such guild: 12345"
 
 
 def test_an_unknown_ticket_is_said_in_a_line(here: Here, filled: Ledger) -> None:

@@ -3,21 +3,32 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.exc import StatementError
 
 from daicho import AsyncLedger, Invalid, Ledger
 from daicho.guilds.enums import LogType
+from daicho.guilds.models import Log
 from tests.faces import Faces
 
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
 GUILD, CHANNEL, USER = 123456789, 987654321, 555666777
 DETAILS = '{"content": "Hello World", "attachments": []}'
 ONE = {"guild_id": GUILD, "log_type": "message_delete", "action": "Message Deleted"}
+
+
+def nested(levels: int) -> dict[str, object]:
+    """A mapping within lists and mappings, so many levels in all."""
+    held: object = {}
+    for _ in range((levels - 1) // 2):
+        held = {"a": [held]}
+    return held if levels % 2 else {"b": held}
 
 
 def actions(logs: Any) -> str:
@@ -87,8 +98,16 @@ def test_a_guild_goes_with_the_log_that_brought_it(ledger: Ledger) -> None:
         ('"quoted"', "quoted"),
         ("null", None),
         (r'{"path": "C:\\u0000"}', r'{"path": "C:\\u0000"}'),
+        ('{"a": 1, "a": [1e2]}', '{"a": [100.0]}'),
+        (MappingProxyType({"a": MappingProxyType({"b": (1, None)})}), '{"a": {"b": [1, null]}}'),
+        ({1: True, None: 2.5}, '{"1": true, "null": 2.5}'),
+        ("[" * 100 + "]" * 100, "[" * 100 + "]" * 100),
+        ("[" * 5000, "[" * 5000),
+        ("[" + "(" * 5000, "[" + "(" * 5000),
+        ('["' + "[" * 5000 + '"]', '["' + "[" * 5000 + '"]'),
+        ("see: " + "[" * 5000 + "]" * 5000, "see: " + "[" * 5000 + "]" * 5000),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_details_are_read_as_the_text_that_was_given(ledger: Ledger, given: object, read: str | None) -> None:
     log = ledger.guilds.create_log(**ONE, details=given)
@@ -107,6 +126,14 @@ def test_details_are_read_as_the_text_that_was_given(ledger: Ledger, given: obje
         ({"a": float("inf")}, "details cannot be written as JSON"),
         ({"at": BEGUN}, "details cannot be written as JSON"),
         (r'["\ud800"]', "details has half a character"),
+        ({(1, 2): 1}, "details cannot be written as JSON: keys must be"),
+        ({float("nan"): 1}, "details cannot be written as JSON"),
+        ({1: "a", "1": "b"}, "details has names that are the same as text"),
+        ({"a": [{True: "a", "true": "b"}]}, "details has names that are the same as text"),
+        ("[" * 101 + "]" * 101, "details is nested too deep; at most 100 levels"),
+        ('{"a":' * 960 + "1" + "}" * 960, "details is nested too deep; at most 100 levels"),
+        (nested(101), "details is nested too deep; at most 100 levels"),
+        (nested(200_000), "details is nested too deep; at most 100 levels"),
     ],
     ids=[
         "nul-in-value",
@@ -117,6 +144,14 @@ def test_details_are_read_as_the_text_that_was_given(ledger: Ledger, given: obje
         "infinity",
         "a-time",
         "surrogate",
+        "name-no-text",
+        "name-nan",
+        "same-names",
+        "same-names-within",
+        "deep-text",
+        "deeper-text",
+        "deep",
+        "very-deep",
     ],
 )
 def test_details_that_no_database_could_keep_are_invalid(ledger: Ledger, wrong: object, reason: str) -> None:
@@ -145,6 +180,44 @@ def test_a_mapping_as_details_is_the_same_when_read_back(ledger: Ledger, held: d
     assert json.loads(ledger.guilds.get_logs(GUILD, limit=1)[0].details or "") == held
 
 
+def test_details_as_deep_as_they_may_be_are_read_however_deep_the_reader_is(ledger: Ledger) -> None:
+    ledger.guilds.create_log(**ONE, details=nested(100))
+    loop: list[object] = []
+    loop.append(loop)
+    wide: object = []
+    for _ in range(100):
+        wide = [wide, wide]
+    for wrong in (loop, wide):
+        with pytest.raises(Invalid, match="nested too deep"):
+            ledger.guilds.create_log(**ONE, details=wrong)
+
+    def read(depth: int) -> str | None:
+        return read(depth - 1) if depth else ledger.guilds.get_logs(GUILD)[0].details
+
+    assert json.loads(read(600) or "") == nested(100)
+
+
+def test_details_read_on_postgresql_may_look_another_way_and_say_the_same(ledger: Ledger) -> None:
+    given = '{"bb": 1e20, "a": 1e-7, "bb": 2e20}'
+    assert ledger.guilds.create_log(**ONE, details=given).details == '{"bb": 2e+20, "a": 1e-07}'
+    read = ledger.guilds.get_logs(GUILD)[0].details
+    assert json.loads(read or "") == {"bb": 2e20, "a": 1e-7}
+    assert (read == '{"bb": 2e+20, "a": 1e-07}') is ledger.database.in_threads
+
+
+def test_details_that_a_program_writes_itself_are_no_deeper(ledger: Ledger) -> None:
+    def write(details: object) -> None:
+        with ledger.guilds.transaction() as session:
+            session.add(Log(**ONE, details=details))
+
+    write(MappingProxyType({1: (2,)}))
+    assert ledger.guilds.get_logs(GUILD)[0].details == '{"1": [2]}'
+    for wrong in (nested(101), json.dumps(nested(101)), {1: 1, "1": 1}):
+        with pytest.raises((Invalid, StatementError), match="nested too deep|same as text"):
+            write(wrong)
+    assert len(ledger.guilds.get_logs(GUILD)) == 1
+
+
 def test_details_are_queried_by_the_databases_own_json(ledger: Ledger) -> None:
     ledger.guilds.create_log(**ONE, details=DETAILS)
     ledger.guilds.create_log(**ONE, details={"content": "さようなら"})
@@ -170,7 +243,9 @@ def test_details_are_queried_by_the_databases_own_json(ledger: Ledger) -> None:
         ({"guild_id": -5}, "guild_id is no Discord id: '-5'"),
         ({"moderator_id": 2**63}, "moderator_id is no Discord id"),
         ({"action": None}, "action cannot be empty"),
-        ({"timestamp": datetime(2026, 11, 21)}, "has no time zone"),  # noqa: DTZ001
+        ({"timestamp": datetime(2026, 11, 21)}, "timestamp: .* has no time zone"),  # noqa: DTZ001
+        ({"timestamp": 0}, "timestamp must be a datetime, not int"),
+        ({"timestamp": ""}, "timestamp must be a datetime, not str"),
         ({"request_id": ""}, "request_id is empty"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -228,6 +303,14 @@ def test_many_logs_are_created_together_and_come_back_in_order(face: Faces) -> N
         face.guilds.create_multiple_logs([{**ONE, "acton": "x"}])
     with pytest.raises(Invalid, match="log 2: .*must be a mapping"):
         face.guilds.create_multiple_logs([ONE, 7])
+    with pytest.raises(Invalid, match="^log 1: must be a mapping, not str$"):
+        face.guilds.create_multiple_logs(["x"])
+    with pytest.raises(Invalid, match="^log 2: keywords must be strings$"):
+        face.guilds.create_multiple_logs([ONE, {**ONE, 1: 2}])
+    for wrong in (None, 7):
+        with pytest.raises(Invalid, match="^log_data_list must be a list of mappings, not ") as raised:
+            face.guilds.create_multiple_logs(wrong)
+        assert raised.value.message.ja.startswith("log_data_list は")
 
 
 # -- lists -----------------------------------------------------------------------------------------

@@ -62,7 +62,9 @@ def test_a_ticket_from_its_opening_to_its_end(client: httpx.Client) -> None:
     }
     assert (ticket["category"], ticket["priority"], ticket["status"]) == ("general", 2, "open")
     assert client.get(path).json() == ticket
-    taken = client.patch(path, json={"assigned_to": MODERATOR, "priority": "high", "status": "in_progress"})
+    taken = client.patch(
+        path, json={"assigned_to": str(MODERATOR), "priority": "high", "status": "in_progress"}
+    )
     assert taken.json() == {**ticket, "assigned_to": str(MODERATOR), "priority": 3, "status": "in_progress"}
     assert client.patch(path, json={"assigned_to": None, "priority": 4}).json()["assigned_to"] is None
     closed = client.post(f"{path}/close").json()
@@ -103,7 +105,9 @@ def test_tickets_are_filtered_paged_and_counted(client: httpx.Client) -> None:
 
     numbers = [one["id"] for one in client.get(f"{HERE}/tickets").json()["items"]]
     client.post(f"{HERE}/tickets/{numbers[0]}/close")
-    client.patch(f"{HERE}/tickets/{numbers[1]}", json={"status": "in_progress", "assigned_to": MODERATOR})
+    client.patch(
+        f"{HERE}/tickets/{numbers[1]}", json={"status": "in_progress", "assigned_to": str(MODERATOR)}
+    )
     assert titles() == "543210"
     assert titles(status="open") == "3210"
     assert titles(status=["closed", "in_progress"]) == "54"
@@ -125,9 +129,9 @@ def test_tickets_are_filtered_paged_and_counted(client: httpx.Client) -> None:
 def test_another_guilds_things_are_not_found_under_a_guilds_path(client: httpx.Client) -> None:
     ticket = made(client.post(f"{HERE}/tickets", json=TICKET))["id"]
     track = made(client.post(f"{HERE}/tracks", json=TRACK))["id"]
-    entry = made(client.post(f"{HERE}/queue", json={"track_id": track, "added_by": USER}))["id"]
-    client.put(f"{THERE}/session", json={"voice_channel_id": CHANNEL, "text_channel_id": CHANNEL})
-    message = {"user_id": USER, "content": "x"}
+    entry = made(client.post(f"{HERE}/queue", json={"track_id": track, "added_by": str(USER)}))["id"]
+    client.put(f"{THERE}/session", json={"voice_channel_id": str(CHANNEL), "text_channel_id": str(CHANNEL)})
+    message = {"user_id": str(USER), "content": "x"}
     for method, path, body in (
         ("GET", f"tickets/{ticket}", None),
         ("PATCH", f"tickets/{ticket}", {"title": "taken"}),
@@ -135,7 +139,7 @@ def test_another_guilds_things_are_not_found_under_a_guilds_path(client: httpx.C
         ("GET", f"tickets/{ticket}/messages", None),
         ("POST", f"tickets/{ticket}/messages", message),
         ("GET", f"tracks/{track}", None),
-        ("POST", "queue", {"track_id": track, "added_by": USER}),
+        ("POST", "queue", {"track_id": track, "added_by": str(USER)}),
         ("DELETE", f"queue/{entry}", None),
         ("POST", f"queue/{entry}/move", {"position": 1}),
         ("PATCH", "session", {"current_track_id": track, "is_paused": True}),
@@ -180,8 +184,8 @@ def test_what_is_sent_twice_under_one_key_is_there_once(client: httpx.Client) ->
     for path, body, other in (
         (f"{HERE}/tickets", TICKET, {**TICKET, "title": "x"}),
         (f"{HERE}/logs", LOG, {**LOG, "action": "x"}),
-        (f"{HERE}/queue", {"track_id": track, "added_by": USER}, {"track_id": track, "added_by": 1}),
-        (f"{API}/avatars", {"user_id": USER, "history_type": "avatar_change"}, None),
+        (f"{HERE}/queue", {"track_id": track, "added_by": str(USER)}, {"track_id": track, "added_by": 1}),
+        (f"{API}/avatars", {"user_id": str(USER), "history_type": "avatar_change"}, None),
     ):
         key = {"Idempotency-Key": "the same"}
         first = made(client.post(path, json=body, headers=key))
@@ -197,7 +201,7 @@ def test_settings_are_changed_or_replaced(client: httpx.Client) -> None:
     changed = client.patch(f"{HERE}/settings", json={"log_channel_id": str(CHANNEL), "prefix": "?"})
     assert changed.status_code == 200, changed.text
     assert (changed.json()["guild_id"], changed.json()["log_channel_id"]) == (str(GUILD), str(CHANNEL))
-    kept = client.patch(f"{HERE}/settings", json={"auto_role_id": OTHER}).json()
+    kept = client.patch(f"{HERE}/settings", json={"auto_role_id": str(OTHER)}).json()
     assert (kept["prefix"], kept["log_channel_id"], kept["auto_role_id"]) == ("?", str(CHANNEL), str(OTHER))
     replaced = client.put(f"{HERE}/settings", json={"features_enabled": "tickets"}).json()
     assert (replaced["prefix"], replaced["log_channel_id"]) == ("!", None)
@@ -279,7 +283,7 @@ def test_avatars_are_recorded_and_counted(client: httpx.Client) -> None:
     }
     for day in (20, 22):
         made(client.post(f"{API}/avatars", json={**change, "timestamp": f"2026-11-{day}T00:00:00Z"}))
-    banner = {"user_id": USER, "history_type": "banner_change", "guild_id": str(GUILD)}
+    banner = {"user_id": str(USER), "history_type": "banner_change", "guild_id": str(GUILD)}
     banner["timestamp"] = "2026-11-23T00:00:00+09:00"
     assert made(client.post(f"{API}/avatars", json=banner))["guild_id"] == str(GUILD)
     known = client.get(f"{API}/avatars/{USER}", params={"limit": 2}).json()
@@ -299,6 +303,8 @@ IDS: list[tuple[str, str]] = [
     ("123456789012345678.0", "rounds ids"),
     ("true", "is no Discord id"),
     ("-1", "is no Discord id"),
+    (str(2**53), "send it as text"),
+    (str(2**63 - 1), "send it as text"),
     (str(2**63), "is no Discord id"),
     (f'"{2**63}"', "is no Discord id"),
     ('""', "is no Discord id"),
@@ -318,6 +324,8 @@ def test_an_id_that_is_none_or_was_rounded_is_refused(one: httpx.Client) -> None
         answer = one.post(f"{HERE}/tickets", content=body, headers={"Content-Type": "application/json"})
         refused(answer, 422, "body.user_id", reason)
     assert one.get(API).json()["items"] == []
+    exact = {"channel_id": 0, "user_id": 2**53 - 1, "title": "x"}
+    assert made(one.post(f"{HERE}/tickets", json=exact))["user_id"] == str(2**53 - 1)
     for path in (f"{API}/1.5/tickets", f"{API}/{2**63}/settings", f"{API}/x/queue", f"{API}/avatars/x"):
         refused(one.get(path), 422, "is no Discord id")
     refused(one.get(f"{HERE}/logs", params={"channel_id": "1e3"}), 422, "query.channel_id")
@@ -331,22 +339,47 @@ WRONG: list[tuple[str, str, object, str]] = [
     ("POST", "tickets", {**TICKET, "priority": True}, "body.priority"),
     ("POST", "tickets", {**TICKET, "priority": "highest"}, "body.priority"),
     ("POST", "tickets", {**TICKET, "status": "closed"}, "body.status"),
-    ("POST", "tickets", {**TICKET, "title": "a\x00b"}, "NUL"),
-    ("POST", "tickets", {**TICKET, "created_at": "2026-11-21T00:00:00"}, "time zone"),
+    ("POST", "tickets", {**TICKET, "title": "a\x00b"}, "body.title: title has a NUL"),
+    ("POST", "tickets", {**TICKET, "created_at": "2026-11-21T00:00:00"}, "body.created_at: 2026-11"),
+    ("POST", "tickets", {**TICKET, "created_at": "9999-12-31T23:59:59-10:00"}, "body.created_at"),
     ("POST", "tickets", {"channel_id": 0, "user_id": 0}, "body.title"),
     ("PATCH", "tickets/1", {"titel": "x"}, "body.titel"),
-    ("PATCH", "tickets/1", {"title": None}, "title"),
+    *(
+        ("PATCH", "tickets/1", {name: None}, f"body.{name}")
+        for name in ("channel_id", "user_id", "category", "priority", "status", "title")
+    ),
+    ("PATCH", "tickets/1", {"title": "a\x00b"}, "body.title"),
     ("PATCH", "tickets/1", {"status": "done"}, "body.status"),
     ("PATCH", "tickets/1", {"guild_id": "5"}, "body.guild_id"),
+    *(
+        (method, path.format(written), None, f"path.{name}: is no number; digits only")
+        for written in ("1.0", "+1", "%201", "1_0", "%EF%BC%91", "-1", "x")
+        for method, path, name in (
+            ("GET", "tickets/{}", "ticket_id"),
+            ("GET", "tracks/{}", "track_id"),
+            ("DELETE", "queue/{}", "queue_id"),
+        )
+    ),
     ("GET", "tickets/0", None, "path.ticket_id"),
+    ("GET", f"tickets/{2**63}", None, "path.ticket_id"),
     ("GET", "tickets?status=done", None, "query.status"),
     ("GET", "tickets?cursor=rubbish", None, "cursor"),
     ("GET", "tickets?limit=1001", None, "query.limit"),
-    ("GET", "tickets?since=2026-11-21T00:00:00", None, "time zone"),
+    *(
+        (
+            "GET",
+            f"{path}?{name}=2026-11-21T00:00:00",
+            None,
+            f"query.{name}: 2026-11-21T00:00:00 has no time zone",
+        )
+        for path in ("tickets", "logs")
+        for name in ("since", "until")
+    ),
     ("POST", "tickets/1/messages", {"user_id": 0}, "body.content"),
+    ("POST", "tickets/1/messages", {"user_id": 0, "content": "\x00"}, "body.content: content has a NUL"),
     ("POST", "logs", {**LOG, "log_type": "x"}, "body.log_type"),
-    ("POST", "logs", {**LOG, "details": "\ud800"}, "details"),
-    ("POST", "logs", {**LOG, "details": {"a": ["\x00"]}}, "details"),
+    ("POST", "logs", {**LOG, "details": "\ud800"}, "body.details"),
+    ("POST", "logs", {**LOG, "details": {"a": ["\x00"]}}, "body.details"),
     ("POST", "logs", [LOG, {"log_type": "member_join"}], "body[1].action"),
     ("POST", "logs", [LOG] * 10_001, "10000"),
     ("POST", "logs", "text", "body"),
@@ -359,6 +392,9 @@ WRONG: list[tuple[str, str, object, str]] = [
     ("POST", "queue/1/move", {"position": True}, "body.position"),
     ("PUT", "session", {"voice_channel_id": "1"}, "body.text_channel_id"),
     ("PATCH", "session", {"loop_mode": "all"}, "body.loop_mode"),
+    ("PATCH", "session", {"loop_mode": None}, "body.loop_mode"),
+    ("PATCH", "session", {"is_paused": None}, "body.is_paused"),
+    ("PUT", "settings", {"prefix": "\x00"}, "body.prefix"),
     ("PUT", "settings", {"prefix": "!", "prefixes": []}, "body.prefixes"),
     ("PUT", "settings", {"guild_id": "5"}, "body.guild_id"),
 ]
@@ -380,6 +416,54 @@ def test_what_cannot_be_is_invalid_and_the_place_is_named(one: httpx.Client) -> 
     refused(nan, 422)
     assert len(one.get(f"{HERE}/tickets").json()["items"]) == 1
     assert one.get(f"{HERE}/logs").json()["items"] == []
+
+
+BAD_LOGS: list[tuple[str, object]] = [
+    ("log_type", "x"),
+    ("action", "a\x00b"),
+    ("action", None),
+    ("action", "\ud800"),
+    ("user_id", 2**53),
+    ("details", {"a": "\x00"}),
+    ("details", '{"a": "\\u0000"}'),
+    ("timestamp", "2026-11-21T00:00:00"),
+    ("timestamp", "0001-01-01T00:00:00+09:00"),
+    ("request_id", ""),
+    ("request_id", "x" * 65),
+    ("request_id", "\x00"),
+    ("colour", "red"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), BAD_LOGS, ids=[f"{at}-{name}" for at, (name, _) in enumerate(BAD_LOGS)]
+)
+def test_whatever_is_wrong_with_a_log_its_place_is_named(one: httpx.Client, name: str, value: object) -> None:
+    bad = {**LOG, name: value}
+    for sent, place in ((bad, f"body.{name}"), ([LOG, bad, LOG], f"body[1].{name}")):
+        answer = one.post(
+            f"{HERE}/logs", content=json.dumps(sent), headers={"Content-Type": "application/json"}
+        )
+        refused(answer, 422, f"{place}: ")
+        assert [error["place"] for error in answer.json()["errors"]] == [place]
+    assert one.get(f"{HERE}/logs").json()["items"] == []
+
+
+def test_a_key_is_honoured_or_refused_but_never_lost(one: httpx.Client) -> None:
+    key = {"Idempotency-Key": "one"}
+    ticket = made(one.post(f"{HERE}/tickets", json=TICKET))["id"]
+    message = {"user_id": str(USER), "content": "x"}
+    refused(one.post(f"{HERE}/tracks", json=TRACK, headers=key), 422, "Idempotency-Key is not supported here")
+    refused(one.post(f"{HERE}/queue/next", headers=key), 422, "Idempotency-Key is not supported here")
+    refused(one.post(f"{HERE}/tickets/{ticket}/messages", json=message, headers=key), 422, "message_id")
+    assert one.get(f"{HERE}/tracks").json()["items"] == []
+    assert one.get(f"{HERE}/tickets/{ticket}/messages").json()["items"] == []
+    refused(
+        one.post(f"{HERE}/logs", json={**LOG, "request_id": "two"}, headers=key), 422, "request_id", "differ"
+    )
+    first = made(one.post(f"{HERE}/logs", json={**LOG, "request_id": "one"}, headers=key))
+    for again, header in (({**LOG, "request_id": "one"}, {}), (LOG, key)):
+        assert made(one.post(f"{HERE}/logs", json=again, headers=header)) == first
 
 
 @pytest.mark.parametrize("token", [None, "wrong", "dk_00000000000000000000000000000000"])
@@ -404,3 +488,27 @@ def test_ids_are_texts_in_the_apis_description_too(one: httpx.Client) -> None:
             assert kind.get("type") == "string" or {"type": "string"} in kind["anyOf"]
     assert not [name for name in schemas if "__" in name]  # two rooms with one name for different things
     assert {"TicketPage", "GuildLogPage", "TicketMessagePage"} <= set(schemas)
+
+
+def test_the_apis_description_says_what_is_refused(one: httpx.Client) -> None:
+    api = one.get("/api/openapi.json").json()
+    schemas = api["components"]["schemas"]
+    _, as_number = schemas["TicketIn"]["properties"]["user_id"]["anyOf"]
+    assert as_number == {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+
+    def nullable(name: str) -> set[str]:
+        fields = schemas[name]["properties"].items()
+        return {field for field, kind in fields if {"type": "null"} in kind.get("anyOf", [])}
+
+    assert nullable("TicketUpdateIn") == {"assigned_to", "description"}
+    assert nullable("SessionUpdateIn") == {"current_track_id"}
+    for name in ("TicketUpdateIn", "SessionUpdateIn"):
+        assert "required" not in schemas[name]
+    assert all("examples" in kind for kind in schemas["SessionUpdateIn"]["properties"].values())
+    logs = api["paths"]["/api/v1/guilds/{guild_id}/logs"]["post"]["requestBody"]["content"][
+        "application/json"
+    ]
+    (several,) = (kind for kind in logs["schema"]["anyOf"] if kind.get("type") == "array")
+    assert several["maxItems"] == 10_000
+    for example in logs["examples"].values():  # they are taken as they stand
+        made(one.post(f"{HERE}/logs", json=example["value"]))

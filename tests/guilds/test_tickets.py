@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from daicho import AsyncLedger, Invalid, Ledger
+from daicho import AsyncLedger, Conflict, Invalid, Ledger
 from daicho.guilds.enums import TicketCategory, TicketPriority, TicketStatus
+from daicho.guilds.models import Log, Ticket, TicketMessage
 from tests.faces import Faces
 
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
@@ -141,6 +142,8 @@ def test_threads_that_open_tickets_of_one_new_guild_register_it_once(ledger: Led
         ({"category": "billing"}, "category cannot be 'billing'; one of: technical, moderation"),
         ({"priority": 5}, "priority cannot be '5'; one of: 1, 2, 3, 4"),
         ({"priority": None}, "priority cannot be empty"),
+        ({"priority": True}, "priority cannot be 'True'; one of: 1, 2, 3, 4"),
+        ({"priority": 2.0}, "priority cannot be '2.0'; one of: 1, 2, 3, 4"),
         ({"guild_id": -1}, "guild_id is no Discord id: '-1'"),
         ({"user_id": GREATEST + 1}, "user_id is no Discord id"),
         ({"channel_id": "987"}, "channel_id is no Discord id"),
@@ -150,7 +153,10 @@ def test_threads_that_open_tickets_of_one_new_guild_register_it_once(ledger: Led
         ({"description": "\ud800"}, "description has half a character"),
         ({"request_id": ""}, "request_id is empty"),
         ({"request_id": "x" * 65}, "request_id is 65 characters long; at most 64"),
-        ({"created_at": datetime(2026, 11, 21)}, "has no time zone"),  # noqa: DTZ001
+        ({"created_at": datetime(2026, 11, 21)}, "created_at: .* has no time zone"),  # noqa: DTZ001
+        ({"created_at": 0}, "created_at must be a datetime, not int"),
+        ({"created_at": ""}, "created_at must be a datetime, not str"),
+        ({"created_at": False}, "created_at must be a datetime, not bool"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -204,6 +210,27 @@ def test_a_ticket_sent_twice_is_one_ticket(face: Faces) -> None:
     assert face.guilds.create_ticket(**{**SEED, "guild_id": 1}, request_id="r-1").id != first.id
     assert face.guilds.create_ticket(**SEED, request_id="r-2").id != first.id
     assert len(face.guilds.list_tickets()) == 3
+
+
+def test_a_number_that_is_taken_is_a_conflict_of_its_own_caller(postgres_url: str) -> None:
+    with Ledger(postgres_url) as ledger:
+        first = ledger.guilds.create_ticket(**SEED)
+        said = ledger.guilds.add_ticket_message(first.id, USER, 7, "x")
+        log = ledger.guilds.create_log(GUILD, "member_join", "x")
+        with ledger.guilds.transaction() as session:  # the program counts itself, the sequence goes on
+            session.add(Ticket(**SEED, id=first.id + 1))
+            session.add(
+                TicketMessage(ticket_id=first.id, user_id=1, message_id=8, content="", id=said.id + 1)
+            )
+            session.add(Log(guild_id=GUILD, log_type="member_join", action="x", id=log.id + 1))
+        for ask in (
+            lambda: ledger.guilds.create_ticket(**SEED, request_id="r"),
+            lambda: ledger.guilds.add_ticket_message(first.id, USER, 9, "x"),
+            lambda: ledger.guilds.create_log(GUILD, "member_join", "x", request_id="r"),
+        ):
+            with pytest.raises(Conflict, match='duplicate key .* "pk_'):
+                ask()
+            assert ask().id == ask().id
 
 
 def test_a_ticket_sent_twice_at_once_is_one_ticket(url: str) -> None:
@@ -299,6 +326,7 @@ def test_an_unknown_ticket_is_none(ledger: Ledger, nobodys: int) -> None:
         ({"asigned_to": 1}, "unknown name 'asigned_to'; did you mean 'assigned_to'"),
         ({"session": 1}, "unknown name 'session'"),
         ({"status": "done"}, "status cannot be 'done'; one of: open, in_progress, closed, archived"),
+        ({"priority": True}, "priority cannot be 'True'; one of: 1, 2, 3, 4"),
         ({"title": None}, "title cannot be empty"),
         ({"id": 1}, "id cannot be changed"),
         ({"guild_id": 1}, "guild_id cannot be changed"),
@@ -333,6 +361,26 @@ def test_a_ticket_closes_once_and_opens_again(face: Faces) -> None:
     assert face.guilds.close_ticket(number).closed_at > closed.closed_at
     assert face.guilds.update_ticket(number, title="y").status is TicketStatus.CLOSED
     assert face.guilds.update_ticket(number, closed_at=BEGUN).closed_at == BEGUN
+
+
+def test_a_ticket_that_was_closed_without_saying_when_opens_and_closes_again(ledger: Ledger) -> None:
+    number = ledger.guilds.create_ticket(**SEED).id
+    with ledger.database.engine.begin() as connection:
+        connection.execute(text("UPDATE tickets SET status = 'closed', closed_at = NULL"))
+    unknown = ledger.guilds.get_ticket(number).values()
+    assert (unknown["status"], unknown["closed_at"]) == (TicketStatus.CLOSED, None)
+    assert ledger.guilds.close_ticket(number).values() == unknown
+    assert ledger.guilds.update_ticket(number, title="y", status="closed").closed_at is None
+    assert ledger.guilds.update_ticket(number, status="archived").closed_at is None
+    assert ledger.guilds.update_ticket(number, closed_at=BEGUN).closed_at == BEGUN
+    with ledger.database.engine.begin() as connection:
+        connection.execute(text("UPDATE tickets SET closed_at = NULL"))
+    assert ledger.guilds.update_ticket(number, status="open").values() == {
+        **unknown,
+        "title": "y",
+        "status": TicketStatus.OPEN,
+    }
+    assert abs(ledger.guilds.close_ticket(number).closed_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 # -- lists -----------------------------------------------------------------------------------------
@@ -412,11 +460,31 @@ def test_tickets_are_listed_by_what_is_asked(face: Faces) -> None:
         {"status": ["open", "x"]},
         {"category": "x"},
         {"priority": 9},
+        {"priority": True},
         {"user_id": -2},
         {"cursor": "x"},
     ):
         with pytest.raises(Invalid):
             face.guilds.list_tickets(**wrong)
+
+
+NO_BOUNDS = [
+    ("2026-11-21", "must be a datetime, not str"),
+    ("", "must be a datetime, not str"),
+    (5, "must be a datetime, not int"),
+    (False, "must be a datetime, not bool"),
+    (BEGUN.date(), "must be a datetime, not date"),
+    (BEGUN.replace(tzinfo=None), ": .* has no time zone"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "reason"), NO_BOUNDS, ids=[repr(one) for one, _ in NO_BOUNDS])
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_bound_of_a_list_is_an_aware_instant(ledger: Ledger, name: str, wrong: object, reason: str) -> None:
+    for listed in (ledger.guilds.list_tickets, ledger.guilds.list_logs):
+        with pytest.raises(Invalid, match=f"^{name} ?{reason}") as raised:
+            listed(GUILD, **{name: wrong})
+        assert raised.value.message.ja.startswith(name)
 
 
 def test_pages_of_tickets_neither_repeat_nor_leave_out_while_others_write(face: Faces) -> None:
@@ -494,6 +562,7 @@ def test_messages_of_known_and_unknown_tickets_together_find_their_own(url: str)
         ({"content": None}, "content cannot be empty"),
         ({"content": "\x00"}, "content has a NUL byte"),
         ({"is_system_message": "no"}, "is_system_message is True or False"),
+        ({"timestamp": 0}, "timestamp must be a datetime, not int"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

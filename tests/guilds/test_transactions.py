@@ -2,16 +2,19 @@
 
 import asyncio
 import gc
+import inspect
 import random
 import re
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,9 +23,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from daicho import AsyncLedger, Conflict, Invalid, Ledger, Unavailable
+from daicho import AsyncLedger, Conflict, Invalid, Ledger, Unavailable, migrations
 from daicho.core.changes import concerns
 from daicho.guilds.models import GuildSettings, Log, MusicSession, Ticket
+from daicho.ledger import open_database
+from tests.postgres import Cluster
 from tests.test_house import check_types
 
 GUILD = 123456789012345678
@@ -37,8 +42,23 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
 
 
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    cluster = Cluster()
+    yield cluster
+    cluster.close()
+
+
 def ticket(title: str) -> Ticket:
     return Ticket(guild_id=GUILD, channel_id=1, user_id=2, title=title)
+
+
+HOLDERS = ("transaction", "async_session")
+
+
+def held(ledger: AsyncLedger, kind: str) -> AbstractAsyncContextManager[AsyncSession]:
+    opened: AbstractAsyncContextManager[AsyncSession] = getattr(ledger.guilds, kind)()
+    return opened
 
 
 def log(action: str) -> Log:
@@ -50,7 +70,7 @@ def titles(session: Session) -> list[str]:
 
 
 async def kept(ledger: AsyncLedger) -> list[str]:
-    async with ledger.guilds.async_session(writes=False) as session:
+    async with ledger.guilds.async_session() as session:
         return await session.run_sync(titles)
 
 
@@ -167,18 +187,15 @@ def test_reading_before_writing_is_never_locked_out(sqlite_url: str) -> None:
         async with AsyncLedger(sqlite_url) as ledger, AsyncLedger(sqlite_url) as other:
             await ledger.guilds.create_or_update_guild_settings(GUILD, prefix="0")
 
-            async def count_up(through: AsyncLedger, *, commits_itself: bool) -> None:
-                opened = through.guilds.async_session if commits_itself else through.guilds.transaction
-                async with opened() as session:
+            async def count_up(through: AsyncLedger) -> None:
+                async with through.guilds.transaction() as session:
                     settings = (await session.scalars(select(GuildSettings))).one()
                     await asyncio.sleep(0)
                     settings.prefix = str(int(settings.prefix) + 1)
-                    if commits_itself:
-                        await session.commit()
 
             await asyncio.gather(
-                *[count_up(ledger, commits_itself=n % 2 == 0) for n in range(30)],
-                *[count_up(other, commits_itself=n % 2 == 0) for n in range(30)],
+                *[count_up(ledger) for _ in range(30)],
+                *[count_up(other) for _ in range(30)],
             )
             assert (await ledger.guilds.get_guild_settings(GUILD)).prefix == "60"
 
@@ -203,22 +220,27 @@ def test_many_tasks_hold_transactions_while_others_write(place: str) -> None:
     asyncio.run(main())
 
 
-def test_a_cancelled_task_leaves_nothing_behind_and_blocks_nobody(place: str) -> None:
+def test_a_cancelled_task_leaves_nothing_behind_and_blocks_nobody(
+    place: str, caplog: pytest.LogCaptureFixture
+) -> None:
     rng = random.Random(5)
 
     async def main() -> None:
         async with AsyncLedger(place) as ledger:
             await ledger.guilds.get_open_tickets(GUILD)
 
-            async def one() -> None:
-                async with ledger.guilds.transaction() as session:
+            async def one(kind: str) -> None:
+                async with held(ledger, kind) as session:
+                    await session.execute(select(Ticket).limit(1))
+                    await session.rollback()
                     session.add(ticket("first"))
                     await session.flush()
                     await asyncio.sleep(rng.uniform(0, 0.004))
                     session.add(ticket("second"))
+                    await session.commit()
 
-            for _ in range(40):
-                tasks = [asyncio.create_task(one()) for _ in range(3)]
+            for number in range(60):
+                tasks = [asyncio.create_task(one(HOLDERS[number % 2])) for _ in range(3)]
                 await asyncio.sleep(rng.uniform(0, 0.012))
                 for task in tasks:
                     task.cancel()
@@ -227,12 +249,13 @@ def test_a_cancelled_task_leaves_nothing_behind_and_blocks_nobody(place: str) ->
                 await ledger.guilds.create_ticket(GUILD, 1, 2, "after")
                 async with ledger.guilds.transaction() as session:
                     session.add(ticket("after"))
-            found = await kept(ledger)
-            assert found.count("first") == found.count("second")
-            assert found.count("after") == 2
+            for found in await asyncio.gather(*[kept(ledger) for _ in range(10)]):
+                assert found.count("first") == found.count("second")
+                assert found.count("after") == 2
 
     asyncio.run(main())
     gc.collect()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
     assert not [t for t in threading.enumerate() if "_connection_worker_thread" in t.name]
 
 
@@ -243,11 +266,15 @@ def test_a_task_that_waits_too_long_for_its_turn_is_told_so(
 
     async def main() -> None:
         async with AsyncLedger(sqlite_url) as ledger:
+
+            async def next_in_line() -> None:
+                async with ledger.guilds.transaction():
+                    pass
+
             async with ledger.guilds.transaction() as session:
                 session.add(ticket("x"))
                 with pytest.raises(Unavailable, match="keep transactions short"):
-                    async with ledger.guilds.transaction():
-                        pass
+                    await asyncio.create_task(next_in_line())
             async with ledger.guilds.transaction() as session:
                 session.add(ticket("y"))
             assert await kept(ledger) == ["x", "y"]
@@ -297,6 +324,89 @@ def test_who_watches_hears_of_the_commit(place: str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", HOLDERS)
+@pytest.mark.parametrize("url", ["sqlite", "memory"])
+def test_who_would_wait_for_itself_is_told_at_once(sqlite_url: str, url: str, kind: str) -> None:
+    async def second(ledger: AsyncLedger) -> None:
+        async with ledger.guilds.transaction():
+            pass
+
+    async def begin(ledger: AsyncLedger) -> None:
+        async with ledger.begin():
+            pass
+
+    async def another_session(ledger: AsyncLedger) -> None:
+        async with ledger.guilds.async_session() as session:
+            session.add(ticket("x"))
+            await session.flush()
+
+    waiting: list[Callable[[AsyncLedger], Awaitable[object]]] = [
+        lambda ledger: ledger.guilds.create_ticket(GUILD, 1, 2, "x"),  # over the writer
+        lambda ledger: ledger.guilds.update_ticket(1, title="x"),
+        second,
+        begin,
+        another_session,
+    ]
+
+    async def main() -> None:
+        async with AsyncLedger("sqlite://" if url == "memory" else sqlite_url) as ledger:
+            await ledger.guilds.create_ticket(GUILD, 1, 2, "first")
+            async with asyncio.timeout(5):
+                async with held(ledger, kind) as session:
+                    session.add(ticket("held"))
+                    await session.flush()
+                    for call in waiting:
+                        with pytest.raises(Invalid, match="same task"):
+                            await call(ledger)
+                    if url == "memory":
+                        with pytest.raises(Invalid, match="one connection"):
+                            await ledger.guilds.get_open_tickets(GUILD)
+                    else:
+                        assert len(await ledger.guilds.get_open_tickets(GUILD)) == 1
+                    other = asyncio.create_task(ledger.guilds.create_ticket(GUILD, 1, 2, "other task"))
+                    await asyncio.sleep(0)
+                    await session.commit()
+                await other
+                await ledger.guilds.create_ticket(GUILD, 1, 2, "afterwards")
+            assert await kept(ledger) == ["first", "held", "other task", "afterwards"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("url", ["sqlite", "memory"])
+def test_a_thread_that_would_wait_for_itself_is_told_too(sqlite_url: str, url: str) -> None:
+    began = time.monotonic()
+    with Ledger("sqlite://" if url == "memory" else sqlite_url) as ledger, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for opened in (ledger.guilds.transaction, ledger.guilds.get_session):
+            with opened() as session:
+                session.add(ticket("x"))
+                session.flush()
+                for second in (ledger.guilds.transaction, ledger.begin):
+                    with pytest.raises(Invalid, match="same task or thread"), second():
+                        pass
+                with pytest.raises(Invalid, match="same task or thread"), ledger.guilds.get_session() as own:
+                    own.add(ticket("y"))
+                    own.flush()
+                with pytest.raises(Invalid, match="same task or thread"):
+                    ledger.guilds.create_ticket(GUILD, 1, 2, "y")
+        ledger.guilds.create_ticket(GUILD, 1, 2, "afterwards")
+        assert kept_plain(ledger) == ["x", "afterwards"]
+    assert time.monotonic() - began < 5
+
+
+def test_memory_that_is_long_in_use_is_not_told_to_raise_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daicho.core.dialect.BUSY_SECONDS", 0.2)
+
+    async def main() -> None:
+        async with AsyncLedger("sqlite://") as ledger, ledger.guilds.async_session() as session:
+            await session.execute(select(Ticket))
+            with pytest.raises(Unavailable, match="one connection"):
+                await asyncio.create_task(ledger.guilds.get_open_tickets(GUILD))
+
+    asyncio.run(main())
+
+
 # -- sessions that the caller commits --------------------------------------------------------------
 
 
@@ -323,9 +433,69 @@ def test_a_reader_waits_for_no_writer_and_keeps_none_waiting(url: str) -> None:
                 session.add(ticket("x"))
                 await session.flush()
                 assert await kept(ledger) == []
-            async with ledger.guilds.async_session(writes=False) as reader:
+            async with ledger.guilds.async_session() as reader:
                 assert await reader.run_sync(titles) == ["x"]
                 await ledger.guilds.create_ticket(GUILD, 1, 2, "y")
+                async with ledger.guilds.transaction() as session:
+                    session.add(ticket("z"))
+            with pytest.warns(DeprecationWarning, match="get_session"):
+                opened = ledger.guilds.get_session()
+            with opened as plain:
+                assert titles(plain) == ["x", "y", "z"]
+                await ledger.guilds.create_ticket(GUILD, 1, 2, "a")
+                async with ledger.guilds.transaction() as session:
+                    session.add(ticket("b"))
+
+    asyncio.run(main())
+
+
+def test_a_server_that_has_stopped_is_unavailable_at_begin_and_commit(own_cluster: Cluster) -> None:
+    url = own_cluster.url()
+    database = open_database(url)
+    migrations.run(database, "upgrade", "head")
+    database.close()
+
+    def plain(ledger: Ledger) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            with ledger.guilds.get_session() as session:
+                titles(session)
+
+    async def main() -> None:
+        with Ledger(url) as threads:
+            async with AsyncLedger(url) as ledger:
+                plain(threads)
+                assert await kept(ledger) == []
+                await stopped_before_the_commit(ledger)
+                for _ in range(2):  # over connections of the pool, and over new ones
+                    with pytest.raises(Unavailable):
+                        await kept(ledger)
+                    with pytest.raises(Unavailable):
+                        plain(threads)
+                own_cluster.start()
+                plain(threads)
+                assert await kept(ledger) == []
+
+    async def stopped_before_the_commit(ledger: AsyncLedger) -> None:
+        async with ledger.guilds.async_session() as session:
+            session.add(ticket("x"))
+            await session.flush()
+            await asyncio.to_thread(own_cluster.stop)
+            with pytest.raises(Unavailable, match="whether it was saved is unknown"):
+                await session.commit()
+
+    asyncio.run(main())
+
+
+def test_a_statements_own_errors_stay_sqlalchemys(place: str) -> None:
+    async def main() -> None:
+        async with AsyncLedger(place) as ledger, ledger.guilds.async_session() as session:
+            session.add_all([GuildSettings(guild_id=1), GuildSettings(guild_id=1)])
+            with pytest.raises(IntegrityError):
+                await session.commit()
+            await session.rollback()
+            with pytest.raises(DBAPIError):
+                await session.execute(text("SELECT * FROM no_such_table"))
 
     asyncio.run(main())
 
@@ -402,7 +572,7 @@ def test_functions_of_every_kind_share_one_transaction(place: str) -> None:
         await session.flush()
         return await session.run_sync(titles)
 
-    class Callable:
+    class Object:
         async def __call__(self, session: AsyncSession) -> int:
             calls.append("object")
             return (await session.execute(select(func.count(Log.id)))).scalar_one()
@@ -420,7 +590,7 @@ def test_functions_of_every_kind_share_one_transaction(place: str) -> None:
                     plain,
                     awaited,
                     lambda session: with_more(session, "lambda"),
-                    Callable(),
+                    Object(),
                     lambda session: len(titles(session)),
                     writes_and_returns_an_awaitable,
                 ]
@@ -435,6 +605,121 @@ def test_functions_of_every_kind_share_one_transaction(place: str) -> None:
         warnings.simplefilter("error")  # a coroutine that nobody awaits warns
         asyncio.run(main())
         gc.collect()
+
+
+def commits(session: Session) -> None:
+    session.add(ticket("of one that commits"))
+    session.commit()
+
+
+def rolls_back(session: Session) -> None:
+    session.add(ticket("of one that rolls back"))
+    session.rollback()
+
+
+def closes(session: Session) -> None:
+    session.add(ticket("of one that closes"))
+    session.flush()
+    session.close()
+
+
+def hides_it(session: Session) -> None:
+    session.add(ticket("of one that hides it"))
+    with suppress(Exception):
+        session.commit()
+
+
+async def commits_async(session: AsyncSession) -> None:
+    session.add(ticket("of one that commits"))
+    await session.commit()
+
+
+async def rolls_back_async(session: AsyncSession) -> None:
+    session.add(ticket("of one that rolls back"))
+    await session.rollback()
+
+
+ENDING = [commits, rolls_back, closes, hides_it, commits_async, rolls_back_async]
+
+
+@pytest.mark.parametrize("ending", ENDING, ids=lambda ending: ending.__name__)
+def test_a_function_that_ends_the_shared_transaction_is_refused(place: str, ending: Any) -> None:
+    def plain(session: Session) -> None:
+        session.add(ticket("x"))
+
+    operations = [plain, ending, plain]
+
+    async def main() -> None:
+        async with AsyncLedger(place) as ledger:
+            with pytest.raises(Invalid, match=rf"{ending.__name__}.*begin_nested"):
+                await ledger.guilds.execute_in_transaction(operations)
+            async with ledger.begin() as tx:
+                with pytest.raises(Invalid, match=rf"{ending.__name__}.*begin_nested"):
+                    await tx.guilds.execute_in_transaction(operations)
+            assert await kept(ledger) == []
+
+    asyncio.run(main())
+    if not inspect.iscoroutinefunction(ending):
+        with Ledger(place) as ledger:
+            before = kept_plain(ledger)
+            with pytest.raises(Invalid, match=rf"{ending.__name__}.*begin_nested"):
+                ledger.guilds.execute_in_transaction(operations)
+            assert kept_plain(ledger) == before
+
+
+def test_a_function_may_undo_its_own_work(place: str) -> None:
+    def nested(session: Session) -> None:
+        with session.begin_nested():
+            session.add(ticket("kept"))
+        with session.begin_nested() as attempt:
+            session.add(ticket("undone"))
+            attempt.rollback()
+
+    async def main() -> None:
+        async with AsyncLedger(place) as ledger:
+            await ledger.guilds.execute_in_transaction([nested])
+            assert await kept(ledger) == ["kept"]
+
+    asyncio.run(main())
+    with Ledger(place) as ledger:
+        before = kept_plain(ledger)
+        ledger.guilds.execute_in_transaction([nested])
+        assert kept_plain(ledger) == [*before, "kept"] or place == "sqlite://"
+
+
+@pytest.mark.parametrize("wrong", [None, 5, [5], [None], "ab"], ids=repr)
+def test_what_is_no_list_of_functions_is_invalid(sqlite_url: str, wrong: Any) -> None:
+    async def main() -> None:
+        async with AsyncLedger(sqlite_url) as ledger:
+            with pytest.raises(Invalid, match="operations"):
+                await ledger.guilds.execute_in_transaction(wrong)
+
+    asyncio.run(main())
+    with Ledger(sqlite_url) as ledger, pytest.raises(Invalid, match="operations"):
+        ledger.guilds.execute_in_transaction(wrong)
+
+
+def test_a_backup_needs_a_path(sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as ledger, pytest.raises(Invalid, match="folder"):
+        ledger.guilds.backup_database(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("together", [asyncio.gather, asyncio.ensure_future], ids=["gather", "task"])
+def test_futures_are_awaited_and_leave_no_complaint(
+    place: str, together: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def awaited(session: AsyncSession) -> str:
+        session.add(ticket("x"))
+        return "done"
+
+    async def main() -> None:
+        async with AsyncLedger(place) as ledger:
+            await ledger.guilds.execute_in_transaction([lambda session: together(awaited(session))])
+            assert await kept(ledger) == ["x"]
+
+    asyncio.run(main())
+    gc.collect()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("bad_at", range(3))
@@ -512,6 +797,32 @@ def test_within_begin_a_transaction_is_a_part_of_it(place: str) -> None:
                     session.add(ticket("undone with all"))
                     raise KeyError
             assert await kept(ledger) == ["renamed", "joined"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("failing", [None, 0, 1, 2], ids=lambda failing: f"failing-{failing}")
+def test_tasks_that_join_the_same_begin_do_so_one_after_the_other(place: str, failing: int | None) -> None:
+    async def main() -> None:
+        async with AsyncLedger(place) as ledger:
+            async with ledger.begin() as tx:
+
+                async def join(number: int) -> str:
+                    async with tx.guilds.transaction() as session:
+                        session.add(ticket(f"{number}"))
+                        await session.flush()
+                        await asyncio.sleep(0.01 * (3 - number))
+                        if number == failing:
+                            raise KeyError
+                        async with tx.guilds.transaction() as inner:
+                            inner.add(log(f"{number}"))
+                    return "kept"
+
+                ends = await asyncio.gather(*[join(n) for n in range(3)], return_exceptions=True)
+            good = [n for n in range(3) if n != failing]
+            assert [ends[n] for n in good] == ["kept"] * len(good)
+            assert await kept(ledger) == [str(n) for n in good]
+            assert len(await ledger.guilds.get_logs(GUILD)) == len(good)
 
     asyncio.run(main())
 
@@ -643,7 +954,7 @@ def plain(ledger: Ledger) -> None:
 async def awaited(ledger: AsyncLedger) -> None:
     async with ledger.guilds.transaction() as session:
         assert_type(session, AsyncSession)
-    async with ledger.guilds.async_session(writes=False) as session:
+    async with ledger.guilds.async_session() as session:
         assert_type(session, AsyncSession)
     with ledger.guilds.get_session() as blocking:
         assert_type(blocking, Session)

@@ -1,12 +1,15 @@
 """Errors over HTTP are problem documents, in the caller's language, and tell no secrets."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic_core.core_schema import ErrorType
 
 from daicho import Ledger, migrations
+from daicho.server.problems import JAPANESE
 from daicho.server.sessions import Sessions
 from tests.serving import TOKEN, Running, running
 
@@ -91,6 +94,59 @@ def test_a_problem_speaks_the_callers_language(one_server: Running) -> None:
         assert client.get("/api/v1/calls/x").json()["detail"] == "通話が見つかりません: x"
     with one_server.client(**{"Accept-Language": "en"}) as client:
         assert client.get("/api/v1/calls/x").json()["detail"] == "no such call: x"
+
+
+WORDS: list[tuple[str, str, str, str]] = [
+    ("GET", "calls?limit=many", "", "query.limit: 整数として読めません"),
+    ("GET", "calls?limit=0", "", "query.limit: 1 以上にしてください"),
+    ("GET", "calls?limit=1001", "", "query.limit: 1000 以下にしてください"),
+    ("GET", "calls?since=noon", "", "query.since: 日時として読めません"),
+    ("GET", "calls?live=perhaps", "", "query.live: true か false にしてください"),
+    ("POST", "calls", "{}", "body.call_id: 必須です; body.client_id: 必須です"),
+    ("POST", "calls", '{"call_id": 1, "client_id": "c"}', "body.call_id: 文字列にしてください"),
+    ("POST", "calls", '{"call_id": "x", "client_id": "c", "a": 1}', "body.a: この名前の項目はありません"),
+    ("POST", "calls", '{"call_id": "\\ud800", "client_id": "c"}', "body.call_id: 文字として壊れています"),
+    ("POST", "calls", "[]", "body: JSON のオブジェクトを送ってください"),
+    ("POST", "calls", '{"call_id": }', "body: 13 文字目から先を JSON として読めません"),
+    ("POST", "calls/x/logs", '{"role": "robot", "text": "x"}', "body.role: 使える値: 'user', 'ai'"),
+    ("POST", "calls/x/logs/batch", "{}", "body: JSON の配列を送ってください"),
+    ("POST", "calls/x/logs/batch", f"[{'1,' * 10_000}1]", "body: 多すぎます: 10001 件 (最大 10000 件)"),
+    ("POST", "guilds/1/queue", '{"track_id": 1.5}', "body.track_id: 整数にしてください"),
+    (
+        "POST",
+        "guilds/1/tickets",
+        '{"category": "x"}',
+        "使える値: 'technical', 'moderation', 'general', 'other'",
+    ),
+    ("POST", "guilds/1/logs", f'{{"request_id": "{"x" * 65}"}}', "長すぎます (最大 64 文字)"),
+    ("POST", "guilds/1/logs", '{"request_id": ""}', "短すぎます (最小 1 文字)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "told"),
+    WORDS,
+    ids=[f"{at}-{path}" for at, (_, path, _, _) in enumerate(WORDS)],
+)
+def test_what_is_wrong_with_a_value_is_said_in_japanese(
+    one_server: Running, method: str, path: str, body: str, told: str
+) -> None:
+    spoken = {"Accept-Language": "ja", "Content-Type": "application/json"}
+    with one_server.client(**spoken) as client:
+        problem = client.request(method, f"/api/v1/{path}", content=body or None).json()
+    assert (problem["status"], problem["title"]) == (422, "入力が正しくありません")
+    assert told in problem["detail"]
+
+
+def test_json_that_breaks_off_is_told_by_its_character(one_server: Running) -> None:
+    with one_server.client(**{"Content-Type": "application/json"}) as client:
+        (error,) = client.post("/api/v1/calls", content='{"call_id": }').json()["errors"]
+    assert error["place"] == "body"
+    assert error["reason"].startswith("cannot be read as JSON at character 13: ")
+
+
+def test_every_kind_of_error_that_has_japanese_words_is_one_that_there_is() -> None:
+    assert set(JAPANESE) <= set(get_args(ErrorType))
 
 
 def test_an_unforeseen_failure_is_said_without_its_insides(

@@ -240,11 +240,20 @@ def reserve(session: Session, model: type[Base], highest: int) -> None:
     session.execute(_COUNT_ON, {"name": name, "highest": highest})
 
 
-_COUNT_ON = text(
-    "SELECT setval(own.name, :highest) FROM"
-    " (SELECT pg_get_serial_sequence(:name, 'id')::regclass AS name) own"
+def may_reserve(session: Session, model: type[Base], highest: int) -> bool:
+    """Whether this login may do what ``reserve`` does, or needs not: the numbers are beyond already."""
+    if session.get_bind().dialect.name == "sqlite":
+        return True
+    lacks = session.execute(_LACKS_RIGHT, {"name": model.__tablename__, "highest": highest})
+    return lacks.first() is None
+
+
+_OWN_SEQUENCE = (
+    " FROM (SELECT pg_get_serial_sequence(:name, 'id')::regclass AS name) own"
     " WHERE coalesce(pg_sequence_last_value(own.name), 0) < :highest"
 )
+_COUNT_ON = text("SELECT setval(own.name, :highest)" + _OWN_SEQUENCE)
+_LACKS_RIGHT = text("SELECT 1" + _OWN_SEQUENCE + " AND NOT has_sequence_privilege(own.name, 'UPDATE')")
 
 
 def joined_by_range(

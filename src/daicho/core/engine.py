@@ -10,13 +10,14 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from tenacity import AsyncRetrying, Retrying
@@ -24,8 +25,8 @@ from tenacity import AsyncRetrying, Retrying
 from daicho.core import dialect, retry
 from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
-from daicho.core.errors import Unavailable
-from daicho.core.lent import Lent, Line, lending_engine
+from daicho.core.errors import Invalid, Unavailable
+from daicho.core.lent import Lent, Line, lending_engine, tell_of_ends
 from daicho.core.settings import Settings
 from daicho.core.writer import Writer
 
@@ -47,6 +48,7 @@ class Database:
         self.settings = settings
         self.place = url.render_as_string(hide_password=True).replace("+psycopg", "").replace("+pysqlite", "")
         self.in_threads = dialect.is_sqlite(url)
+        self.in_memory = dialect.is_memory(url)
         self._prepare = prepare
         self._closed = False
         self._start()
@@ -57,6 +59,7 @@ class Database:
         self._ready = False
         self._ready_lock = threading.Lock()
         self._write_turn = threading.Lock()
+        self._holders: list[object] = []
         self._parts_lock = threading.Lock()
         self._parts: dict[str, Any] = {}
 
@@ -83,7 +86,8 @@ class Database:
 
     @property
     def writer(self) -> Writer:
-        """The group-commit writer."""
+        """The group-commit writer. Raises Invalid for one who holds what it would wait for."""
+        self.refuse_own_wait(writes=True)
         limits = self.settings.database.writer
         return self._part(
             "writer", lambda: Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
@@ -154,6 +158,7 @@ class Database:
     async def run_async(self, work: Work[R], *, writes: bool = True, idempotent: bool = False) -> R:
         """As ``run``, from a task: over psycopg's async connection, or in a worker thread on SQLite."""
         if self.in_threads:
+            self.refuse_own_wait(writes=writes)
             call = partial(self.run, work, writes=writes, idempotent=idempotent)
             return await _in_thread(self._writers if writes else self._readers, call)
         await self.ensure_ready_async()
@@ -176,7 +181,7 @@ class Database:
         """One transaction held open by the caller: committed at the end, rolled back on an error."""
         self.ensure_ready()
         try:
-            with self._session(writes=True) as session:
+            with self._session(writes=True) as session, self.holding(caller()):
                 yield session
                 session.commit()
         except Exception as error:
@@ -186,6 +191,7 @@ class Database:
     async def begin_async(self) -> AsyncIterator["RunHeld"]:
         """As ``begin``, from a task."""
         if self.in_threads:
+            self.refuse_own_wait(writes=True)
             # A thread of its own: a shared one could be waiting for this very transaction to end.
             with ThreadPoolExecutor(1, thread_name_prefix="daicho-transaction") as thread:
                 held = self.begin()
@@ -199,7 +205,8 @@ class Database:
                         await _in_thread(thread, partial(held.__exit__, type(error), error, None))
                     raise
                 try:
-                    yield lambda work: _in_thread(thread, partial(work, session))
+                    with self.holding(caller()):
+                        yield lambda work: _in_thread(thread, partial(work, session))
                 except BaseException as error:
                     await _in_thread(thread, partial(held.__exit__, type(error), error, None))
                     raise
@@ -215,22 +222,36 @@ class Database:
 
     # -- for sessions that a caller holds (``core.sessions``) --------------------------------------
 
-    def held_engine(self, *, writes: bool = True) -> AsyncEngine:
+    def held_engine(self, *, immediate: bool) -> AsyncEngine:
         """The engine of async sessions: on SQLite it lends them the sync engine's own connections.
 
         Args:
-            writes: on SQLite, whether a transaction asks at its begin for the right to write.
+            immediate: on SQLite, whether a transaction asks at its begin for the right to write. One that
+                does not asks at its first write, and its begin and commit raise DaichoErrors by themselves.
         """
         if not self.in_threads:
-            return self.async_engine
-        echo = self.settings.database.echo
-        lend = partial(self.lend, writes=writes)
-        if not writes:
-            return self._part("reading_engine", lambda: lending_engine(lend, "BEGIN", echo=echo))
-        line = Line(self.place, self.settings.database.pool.timeout)
+            engine = self.async_engine
+            return engine if immediate else self._part("own_async_engine", partial(self._own_async, engine))
+        lend = partial(self.lend, writes=immediate)
+        line = Line(self.place, self.settings.database.pool.timeout) if immediate or self.in_memory else None
+        make = partial(lending_engine, lend, line=line, echo=self.settings.database.echo)
+        if immediate:
+            return self._part("held_engine", lambda: make(begin="BEGIN IMMEDIATE"))
+        return self._part("own_async_engine", lambda: self._own_async(make(begin="BEGIN")))
+
+    @property
+    def own_engine(self) -> Engine:
+        """As ``held_engine`` for plain sessions, without ``immediate``."""
+        engine = self.engine
         return self._part(
-            "held_engine", lambda: lending_engine(lend, "BEGIN IMMEDIATE", line=line, echo=echo)
+            "own_engine",
+            lambda: tell_of_ends(engine.execution_options(writes=False, own=True), self.translated),
         )
+
+    def _own_async(self, engine: AsyncEngine) -> AsyncEngine:
+        own = engine.execution_options(own=True)
+        tell_of_ends(own.sync_engine, self.translated)
+        return own
 
     def lend(self, *, writes: bool) -> Lent:
         """Take a turn and an SQLite connection, which whoever borrows it closes to give both back."""
@@ -239,6 +260,28 @@ class Database:
             stack.enter_context(self.turn(writes))
             borrowed = stack.enter_context(closing(self.engine.raw_connection()))
             return Lent(cast("sqlite3.Connection", borrowed.driver_connection), stack.pop_all())
+
+    @contextmanager
+    def holding(self, holder: object) -> Iterator[None]:
+        """Remember that a caller holds open what others wait for on SQLite, to tell it if it is the next."""
+        self._holders.append(holder)
+        try:
+            yield
+        finally:
+            with suppress(ValueError):  # in a forked child
+                self._holders.remove(holder)
+
+    def refuse_own_wait(self, *, writes: bool) -> None:
+        """Raise Invalid for a task or thread that would wait for the end of its own session, on SQLite."""
+        if self.in_threads and (writes or self.in_memory) and caller() in self._holders:
+            raise Invalid(
+                f"{self.place}: this would wait for a session that the same task or thread holds open:"
+                " use the open session, end it first, or do all of it in begin()"
+                f"{' (a database in memory has one connection)' if self.in_memory else ''}",
+                f"{self.place}: 同じタスク・スレッドが開いたままのセッションの終わりを待つことになります。"
+                "そのセッションを使うか、先に終えるか、全体を begin() で行ってください"
+                f"{' (メモリー上のデータベースの接続は 1 本です)' if self.in_memory else ''}",
+            )
 
     def commit(self, session: Session) -> None:
         """Commit what a caller has held open. Raises the DaichoError that says what happened if it cannot."""
@@ -268,6 +311,7 @@ class Database:
     @contextmanager
     def turn(self, writes: bool) -> Iterator[None]:
         """On SQLite, let this process's writers wait in line instead of polling the file's lock."""
+        self.refuse_own_wait(writes=writes)
         if not (writes and self.in_threads):
             yield
             return
@@ -285,6 +329,13 @@ class Database:
 
     def translated(self, error: Exception) -> Exception:
         """Return the DaichoError that says what happened; an error that is not a database's, as it is."""
+        if self.in_memory and isinstance(error, PoolTimeoutError):
+            return Unavailable(
+                f"{self.place}: a database in memory has one connection, and others have used it for"
+                f" {dialect.BUSY_SECONDS:.0f} seconds; keep sessions short or try again",
+                f"{self.place}: メモリー上のデータベースの接続は 1 本で、{dialect.BUSY_SECONDS:.0f} 秒以上"
+                "使用中です。セッションを短くするか、後でもう一度お試しください",
+            )
         return retry.translated(error, self.place)
 
     # -- readiness and the end ---------------------------------------------------------------------
@@ -337,6 +388,15 @@ class Database:
         if isinstance(engine := self._parts.get("engine"), Engine):
             engine.dispose(close=False)
         self._start()
+
+
+def caller() -> object:
+    """Who is running: a task, or outside of tasks a thread."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return task or threading.current_thread()
 
 
 RunHeld = Callable[[Callable[[Session], Any]], Coroutine[Any, Any, Any]]

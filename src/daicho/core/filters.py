@@ -3,15 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from enum import Enum
+from typing import TypeVar
 
 from nicegui import ui
 
 from daicho.core.elements import Row, Rows, box, set_attribute, show, suggestion, words
+from daicho.core.errors import Invalid
 from daicho.core.language import say
 from daicho.core.screen import Screen
 
 SUGGESTIONS = 50
 TYPED = "(event) => daicho.typed(event, emit)"
+E = TypeVar("E", bound=Enum)
 
 
 class Filters:
@@ -28,6 +32,7 @@ class Filters:
         self.chosen: dict[str, str] = {}
         self.fields: dict[str, ui.element] = {}
         self._screen, self._turn = screen, turn
+        self._labels: dict[str, str] = {}
 
     @property
     def any(self) -> bool:
@@ -41,6 +46,34 @@ class Filters:
             return datetime.combine(chosen, time.min, self._screen.zone)
         except (ValueError, OverflowError):
             return None
+
+    def check_days(self, *names: str) -> None:
+        """Raise Invalid if a field for a day holds something else: an address may say anything."""
+        for name in names:
+            try:
+                date.fromisoformat(self.chosen[name] or "2026-11-21")
+            except ValueError:
+                raise self._cannot_be(name) from None
+
+    def choice(self, name: str, kind: type[E]) -> E | None:
+        """Return which member of an enum a field holds; None for none.
+
+        Raises Invalid for what the field does not offer: an address may say anything.
+        """
+        chosen = self.chosen[name]
+        for one in kind:
+            if str(one.value) == chosen:
+                return one
+        if chosen:
+            raise self._cannot_be(name)
+        return None
+
+    def _cannot_be(self, name: str) -> Invalid:
+        label, chosen = self._labels[name], self.chosen[name][:40]
+        return Invalid(
+            f"{label}: {chosen!r} cannot be; choose another",
+            f"{label}: {chosen!r} は指定できません。選び直してください",
+        )
 
     # -- the bar of fields -------------------------------------------------------------------------------
 
@@ -97,7 +130,7 @@ class Filters:
         self._changed(name, field, ("input", "compositionend"), TYPED)
 
     def _field(self, name: str, label: str) -> ui.element:
-        self.fields[name] = box("d-field", "label")
+        self.fields[name], self._labels[name] = box("d-field", "label"), label
         with self.fields[name]:
             words(label)
         return self.fields[name]

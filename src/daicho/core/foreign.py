@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from daicho.core.dialect import BUSY_SECONDS, is_memory, is_sqlite
 from daicho.core.errors import Invalid, Unavailable
+from daicho.core.scratch import scratch
 from daicho.core.settings import Settings
 
 HEADER = b"SQLite format 3\0"
@@ -76,13 +77,15 @@ class ForeignFile(ABC):
 class CopiedFile(ForeignFile):
     """One that is copied first: its tables fit together, and its writer is not kept waiting.
 
+    A copy whose process was killed is removed by the next one.
+
     Raises Unavailable also where the copy does not fit where temporary files are kept.
     """
 
     def _connect(self, usual: str, opened: ExitStack) -> sqlite3.Connection:
         check_header(self.path, usual)
-        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="daicho-adopt-"))
-        return opened.enter_context(closing(copied(self.path, Path(folder) / "copy.db")))
+        folder = opened.enter_context(scratch("daicho-adopt-"))
+        return opened.enter_context(closing(copied(self.path, folder / "copy.db")))
 
     def _translated(self, error: sqlite3.Error) -> Invalid | Unavailable:
         full = getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")

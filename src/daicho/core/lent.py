@@ -9,19 +9,18 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import cast
-from weakref import WeakKeyDictionary
+from typing import Any, cast
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiosqlite
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from daicho.core.dialect import refuse_lost_commits
 from daicho.core.errors import Unavailable
-
-JOINED = "daicho_joined"
-"""The savepoint that is a joining session's transaction."""
+from daicho.core.retry import CommitUnanswered
 
 
 class Lent:
@@ -35,31 +34,54 @@ class Lent:
     def __init__(self, connection: sqlite3.Connection, returning: ExitStack) -> None:
         self._connection = connection
         self.returning = returning
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self) -> sqlite3.Cursor:
+        """Open a cursor, which giving the connection back closes."""
+        cursor = self._connection.cursor()
+        self._cursors.add(cursor)
+        return cursor
+
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        """Execute a statement in a cursor of its own."""
+        return self.cursor().execute(statement, *parameters)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._connection, name)
 
     def close(self) -> None:
-        """Give it back. A second call does nothing."""
+        """Give it back. A second call does nothing.
+
+        A statement that nobody has read to its end, as one whose task was cancelled, would go on reading.
+        """
+        for cursor in tuple(self._cursors):
+            with suppress(sqlite3.Error):
+                cursor.close()
         self.returning.close()
 
 
 class Joined(Lent):
-    """The connection of a transaction that another session holds open: ours is a savepoint within it."""
+    """The connection of a transaction that another session holds open: ours is a savepoint within it.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        connection: the connection.
+        savepoint: its name, which no other one within that transaction has.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, savepoint: str) -> None:
         super().__init__(connection, ExitStack())
+        self._savepoint = savepoint
         self.returning.callback(self.rollback)
 
     def commit(self) -> None:
         """Make what was written part of the transaction around it."""
-        self._connection.execute(f"RELEASE {JOINED}")
+        self._connection.execute(f"RELEASE {self._savepoint}")
 
     def rollback(self) -> None:
         """Undo what was written since the savepoint, if there is one."""
         with suppress(sqlite3.OperationalError):
-            self._connection.execute(f"ROLLBACK TO {JOINED}")
-            self._connection.execute(f"RELEASE {JOINED}")
+            self._connection.execute(f"ROLLBACK TO {self._savepoint}")
+            self._connection.execute(f"RELEASE {self._savepoint}")
 
 
 class Line:
@@ -131,6 +153,24 @@ class _Borrower:
             self._end_turn()
 
 
+class _Threaded(aiosqlite.Connection):
+    """An aiosqlite connection that a cancelled task sees closed before it is cancelled."""
+
+    async def close(self) -> None:
+        closing = asyncio.ensure_future(super().close())
+        task = asyncio.current_task()
+        cancelled = False
+        while not closing.done():
+            try:
+                await asyncio.wait({closing})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled and task is not None:
+            task.uncancel()  # as often as it was before
+            task.cancel()
+        closing.result()
+
+
 def lending_engine(
     lend: Callable[[], Lent], begin: str, *, line: Line | None = None, echo: bool = False
 ) -> AsyncEngine:
@@ -145,7 +185,7 @@ def lending_engine(
 
     async def connect() -> aiosqlite.Connection:
         borrower = _Borrower(lend, None if line is None else await line.wait())
-        connection = aiosqlite.Connection(borrower.borrow, iter_chunk_size=64)
+        connection = _Threaded(borrower.borrow, iter_chunk_size=64)
         thread = connection._thread  # noqa: SLF001
         thread.daemon = True  # a session that nobody ever closes must not keep the program from ending
         try:
@@ -155,7 +195,12 @@ def lending_engine(
             raise
 
     engine = create_async_engine(
-        "sqlite+aiosqlite://", async_creator=connect, poolclass=NullPool, echo=echo, hide_parameters=not echo
+        "sqlite+aiosqlite://",
+        async_creator=connect,
+        poolclass=NullPool,
+        pool_reset_on_return=None,  # giving it back rolls it back, without the task that may be cancelled
+        echo=echo,
+        hide_parameters=not echo,
     )
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -163,4 +208,32 @@ def lending_engine(
         connection.exec_driver_sql(begin)
 
     refuse_lost_commits(engine.sync_engine)
+    return engine
+
+
+def tell_of_ends(engine: Engine, translated: Callable[[Exception], Exception]) -> Engine:
+    """Let what connecting, committing and rolling back raise come out translated; return the engine.
+
+    Args:
+        engine: one with the execution option ``own``; others on the same dialect are left as they are.
+        translated: returns the error to raise.
+    """
+    committing: WeakSet[Connection] = WeakSet()
+    event.listen(engine, "commit", committing.add)
+    event.listen(engine, "rollback", committing.discard)
+
+    @event.listens_for(engine, "handle_error", retval=True)
+    def said(context: ExceptionContext) -> BaseException | None:
+        whose = context.connection or context.engine
+        error = context.sqlalchemy_exception
+        if context.statement is not None or error is None or whose is None:
+            return None
+        if not whose.get_execution_options().get("own"):
+            return None
+        if context.is_disconnect and whose in committing:
+            unanswered = CommitUnanswered()
+            unanswered.__cause__ = error
+            return translated(unanswered)
+        return translated(error)
+
     return engine

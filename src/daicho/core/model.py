@@ -17,11 +17,11 @@ from daicho.core.types import (
     Snowflake,
     StringList,
     UuidText,
+    check_instant,
+    check_levels,
     json_text,
-    json_value,
     one_of,
     snowflake,
-    utc,
     uuid_text,
 )
 
@@ -146,12 +146,13 @@ def check_json(name: str, value: object) -> str:
     Args:
         value: a text, JSON or not, or what JSON can hold: mappings, lists, texts, numbers.
 
-    Raises Invalid for what JSON cannot hold, and for texts that PostgreSQL could not store.
+    Raises Invalid for what JSON cannot hold, for texts that PostgreSQL could not store, and as
+    ``check_levels``.
     """
-    held = json_value(value)
     try:
+        held = check_levels(name, value)
         written = json_text(held)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise Invalid(
             f"{name} cannot be written as JSON: {error}", f"{name} を JSON にできません: {error}"
         ) from None
@@ -188,7 +189,7 @@ def _check_for(kind: object) -> Check:
     if isinstance(kind, StringList):
         return lambda name, value: None if value is None else check_texts(name, value)
     if isinstance(kind, Instant):
-        return lambda name, value: None if value is None else _instant(name, value)
+        return lambda name, value: None if value is None else check_instant(name, value)
     if isinstance(kind, UuidText):
         return _uuid
     if isinstance(kind, OneOf):
@@ -203,15 +204,6 @@ def _check_for(kind: object) -> Check:
         most = 2**63 - 1 if isinstance(kind, BigInteger) else 2**31 - 1
         return lambda name, value: None if value is None else _number(name, value, most)
     return lambda _, value: value
-
-
-def _instant(name: str, value: object) -> datetime:
-    if isinstance(value, datetime):
-        return utc(value)
-    raise Invalid(
-        f"{name} must be a datetime, not {type(value).__name__}",
-        f"{name} は datetime でなければなりません ({type(value).__name__} でした)",
-    )
 
 
 def _number(name: str, value: object, most: int) -> int:

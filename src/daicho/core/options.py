@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 from pydantic import BaseModel
 
-from daicho.core.language import say
+from daicho.core.language import Text, say
 from daicho.core.page import LIMIT_MAX, Page
 from daicho.core.terminal import Table, instant, note, printable, put_json
 
@@ -142,10 +142,11 @@ class Rejects:
         if self.count <= REJECTS_SHOWN:
             note(line)
 
-    def end(self) -> None:
-        """Say how many there were that nothing was said of."""
+    def end(self, option: str | None = None) -> None:
+        """Say how many there were that nothing was said of; ``option`` would write them all to a file."""
         if (more := self.count - REJECTS_SHOWN) > 0:
-            note(say(f"and {more:,} more", f"ほか {more:,} 件"))
+            all_ = Text(f"; {option} FILE takes all", f"。{option} FILE で全件を書き出せます")
+            note(say(f"and {more:,} more", f"ほか {more:,} 件") + (str(all_) if option else ""))
 
 
 def note_more(cursor: str | None) -> None:

@@ -97,8 +97,8 @@ def _decode(cursor: str, keys: Sequence[SortKey]) -> list[Any]:
         return [_typed(value, key) for value, key in zip(values, keys, strict=True)]
     except (ValueError, TypeError, Invalid):
         raise Invalid(
-            f"{cursor!r} is not a cursor of this list; begin again without one",
-            f"{cursor!r} はこの一覧のカーソルではありません。カーソルなしで始めてください",
+            f"{cursor[:40]!r} is not a cursor of this list; begin again without one",
+            f"{cursor[:40]!r} はこの一覧のカーソルではありません。カーソルなしで始めてください",
         ) from None
 
 

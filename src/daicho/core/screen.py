@@ -92,11 +92,14 @@ class Screen:
         """Let the browser ask again if its time zone is not the one that it has said: all hangs on it."""
         self.client.run_javascript(ZONE_CHECK % json.dumps(self._zone_said))
 
+    def address(self, query: Mapping[str, str]) -> str:
+        """Return the page's own address with what the reader chose: ``/calls?client=client-001``."""
+        chosen = urlencode({name: value for name, value in query.items() if value})
+        return f"{self.path}?{chosen}" if chosen else self.path
+
     def remember(self, query: Mapping[str, str]) -> None:
         """Write what the reader chose into the address, so that it can be reloaded and shared."""
-        chosen = urlencode({name: value for name, value in query.items() if value})
-        address = f"{self.path}?{chosen}" if chosen else self.path
-        code = f"history.replaceState(null, '', {json.dumps(address)})"
+        code = f"history.replaceState(null, '', {json.dumps(self.address(query))})"
         self.client.run_javascript(code)
 
     def on(

@@ -1,23 +1,26 @@
 """Sessions that a caller holds open itself: SQLAlchemy's own, plain and async, on either database.
 
-What the caller's statements raise stays SQLAlchemy's error, inside and outside of the block; what Daicho
-does for the caller, beginning and committing, raises a DaichoError.
+What the caller's statements raise stays SQLAlchemy's error, inside and outside of the block; beginning and
+committing raise a DaichoError.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from itertools import count
 from typing import cast
 
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_session
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
-from daicho.core.engine import Database, RunHeld
+from daicho.core.dialect import BUSY_SECONDS
+from daicho.core.engine import Database, RunHeld, caller
 from daicho.core.errors import DaichoError, Invalid
-from daicho.core.lent import JOINED, Joined, lending_engine
+from daicho.core.lent import Joined, Line, lending_engine
 
 # -- transactions: committed at the end --------------------------------------------------------------
 
@@ -31,28 +34,32 @@ def transaction(database: Database, room: str) -> Iterator[Session]:
         room: what the change feed is told after the commit.
     """
     database.ensure_ready()
-    begun = partial(_begun, database, room)
-    with database.turn(writes=True), database.repeating(begun, idempotent=False) as session:
-        with _unwrapped():
-            yield session
-            session.flush()
-        database.commit(session)
+    with ExitStack() as holds, database.turn(writes=True):
+        begun = partial(_begun, database, room, holds)
+        with database.repeating(begun, idempotent=False) as session:
+            with _unwrapped():
+                yield session
+                session.flush()
+            database.commit(session)
 
 
 @asynccontextmanager
 async def transaction_async(database: Database, room: str) -> AsyncIterator[AsyncSession]:
     """As ``transaction``, from a task; one that is cancelled rolls back."""
     await database.ensure_ready_async()
-    begun = partial(_begun_async, database, room)
-    async with await database.repeating_async(begun, idempotent=False) as session:
-        with _unwrapped():
-            yield session
-            await session.flush()
-        await session.run_sync(database.commit)
+    database.refuse_own_wait(writes=True)
+    with ExitStack() as holds:
+        begun = partial(_begun_async, database, room, holds)
+        async with await database.repeating_async(begun, idempotent=False) as session:
+            with _unwrapped():
+                yield session
+                await session.flush()
+            await session.run_sync(database.commit)
 
 
-def _begun(database: Database, room: str) -> Session:
-    session = _guarded(Session(database.engine, expire_on_commit=False), database, room)
+def _begun(database: Database, room: str, holds: ExitStack) -> Session:
+    session = Session(database.engine, expire_on_commit=False)
+    _guard(session, database, room, holds, immediate=True)
     try:
         session.connection()
     except BaseException:
@@ -61,9 +68,9 @@ def _begun(database: Database, room: str) -> Session:
     return session
 
 
-async def _begun_async(database: Database, room: str) -> AsyncSession:
-    session = AsyncSession(database.held_engine(), expire_on_commit=False)
-    _guarded(session.sync_session, database, room)
+async def _begun_async(database: Database, room: str, holds: ExitStack) -> AsyncSession:
+    session = AsyncSession(database.held_engine(immediate=True), expire_on_commit=False)
+    _guard(session.sync_session, database, room, holds, immediate=True)
     try:
         await session.connection()
     except BaseException:
@@ -77,30 +84,29 @@ async def _begun_async(database: Database, room: str) -> AsyncSession:
 
 @contextmanager
 def session(database: Database, room: str) -> Iterator[Session]:
-    """Open a session that the caller commits, as often as it likes; what it has not is rolled back."""
+    """Open a session that the caller commits, as often as it likes; what it has not is rolled back.
+
+    On SQLite it asks for the right to write at its first write: until then it keeps nobody waiting.
+    """
     database.ensure_ready()
     with (
-        _guarded(Session(database.engine, expire_on_commit=False), database, room) as opened,
-        _unwrapped(),
+        ExitStack() as holds,
+        Session(database.own_engine, expire_on_commit=False) as opened,
+        _unwrapped(database.translated),
     ):
+        _guard(opened, database, room, holds, immediate=False)
         yield opened
 
 
 @asynccontextmanager
-async def session_async(database: Database, room: str, *, writes: bool) -> AsyncIterator[AsyncSession]:
-    """As ``session``, from a task.
-
-    Args:
-        database: where.
-        room: what the change feed is told after each commit.
-        writes: False for one that only reads: on SQLite it neither waits for a writer nor keeps one waiting.
-    """
+async def session_async(database: Database, room: str) -> AsyncIterator[AsyncSession]:
+    """As ``session``, from a task."""
     await database.ensure_ready_async()
-    async with AsyncSession(database.held_engine(writes=writes), expire_on_commit=False) as opened:
-        if writes:
-            _guarded(opened.sync_session, database, room)
-        with _unwrapped():
-            yield opened
+    with ExitStack() as holds:
+        async with AsyncSession(database.held_engine(immediate=False), expire_on_commit=False) as opened:
+            _guard(opened.sync_session, database, room, holds, immediate=False)
+            with _unwrapped(database.translated):
+                yield opened
 
 
 # -- within begin(): a part of its transaction -------------------------------------------------------
@@ -125,15 +131,43 @@ def joined(held: Session) -> Iterator[Session]:
 
 @asynccontextmanager
 async def joined_async(run: RunHeld) -> AsyncIterator[AsyncSession]:
-    """As ``joined``, from a task."""
-    await run(Session.flush)
-    try:
-        async with await _joining(await run(_held)) as session:
-            with _unwrapped():
-                yield session
-                await session.commit()
-    finally:
-        await run(Session.expunge_all)
+    """As ``joined``, from a task. Tasks that join the same transaction do so one after the other."""
+    queue: _Queue = await run(_queue)
+    async with queue.turn():
+        await run(Session.flush)
+        try:
+            async with await _joining(await run(_held)) as session:
+                with _unwrapped():
+                    yield session
+                    await session.commit()
+        finally:
+            await run(Session.expunge_all)
+
+
+class _Queue:
+    """Where tasks wait that join one transaction: their savepoints are nested, and cannot overlap."""
+
+    def __init__(self) -> None:
+        self._line = Line("begin()", BUSY_SECONDS)
+        self._holder: object = None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        if self._holder is caller():  # a block within a block
+            yield
+            return
+        end = await self._line.wait()
+        self._holder = caller()
+        try:
+            yield
+        finally:
+            self._holder = None
+            end()
+
+
+def _queue(held: Session) -> _Queue:
+    queue: _Queue = held.info.setdefault("joining", _Queue())
+    return queue
 
 
 def _held(held: Session) -> AsyncSession | sqlite3.Connection:
@@ -141,9 +175,13 @@ def _held(held: Session) -> AsyncSession | sqlite3.Connection:
     return async_session(held) or cast("sqlite3.Connection", held.connection().connection.driver_connection)
 
 
+_numbers = count(1)
+
+
 async def _joining(held: AsyncSession | sqlite3.Connection) -> AsyncSession:
     if isinstance(held, sqlite3.Connection):
-        engine = lending_engine(partial(Joined, held), f"SAVEPOINT {JOINED}")
+        name = f"daicho_joined_{next(_numbers)}"
+        engine = lending_engine(partial(Joined, held, name), f"SAVEPOINT {name}")
         return AsyncSession(engine, expire_on_commit=False)
     connection = await held.connection()
     return AsyncSession(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
@@ -152,28 +190,88 @@ async def _joining(held: AsyncSession | sqlite3.Connection) -> AsyncSession:
 # -- what they have in common ------------------------------------------------------------------------
 
 
-def _guarded(session: Session, database: Database, room: str) -> Session:
-    """Let a session refuse a closed ledger, and announce its commits."""
+def _guard(session: Session, database: Database, room: str, holds: ExitStack, *, immediate: bool) -> None:
+    """Let a session refuse a closed ledger, announce its commits, and be known while others wait for it."""
 
     def begun(_: Session, transaction: SessionTransaction, connection: Connection) -> None:
-        if not transaction.nested:
-            database.ensure_ready()
+        if transaction.nested:
+            return
+        database.ensure_ready()
+        try:
             connection.exec_driver_sql("SELECT 1")  # one that the server has dropped is found out now
+        except DBAPIError as error:
+            if immediate:  # it is begun again
+                raise
+            raise database.translated(error) from None
 
     event.listen(session, "after_begin", begun)
     event.listen(session, "after_commit", lambda _: database.changes.mark(frozenset({room})))
-    return session
+    if database.in_threads:
+        holds.callback(_Hold(session, database, immediate=immediate).end)
+
+
+class _Hold:
+    """What a session on SQLite keeps others from, known to the database as long as it does.
+
+    Args:
+        session: the session.
+        database: where.
+        immediate: whether it has the right to write from its begin, or only from its first write.
+    """
+
+    def __init__(self, session: Session, database: Database, *, immediate: bool) -> None:
+        self._database = database
+        self._immediate = immediate or database.in_memory  # whose one connection others wait for
+        self._noted: ExitStack | None = None
+        event.listen(session, "before_flush", lambda *_: self._about_to(writes=True))
+        event.listen(session, "do_orm_execute", self._executing)
+        event.listen(session, "after_begin", self._begun)
+        event.listen(session, "after_transaction_end", self._ended)
+
+    def _executing(self, state: ORMExecuteState) -> None:
+        self._about_to(writes=state.is_insert or state.is_update or state.is_delete)
+
+    def _about_to(self, *, writes: bool) -> None:
+        if self._noted is None and (writes or self._immediate):
+            self._database.refuse_own_wait(writes=True)
+            self._note()
+
+    def _begun(self, *_: object) -> None:
+        if self._noted is None and self._immediate:
+            self._note()
+
+    def _note(self) -> None:
+        self._noted = ExitStack()
+        self._noted.enter_context(self._database.holding(caller()))
+
+    def _ended(self, _: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None:
+            self.end()
+
+    def end(self) -> None:
+        """The session keeps nobody waiting any more."""
+        if self._noted is not None:
+            self._noted.close()
+            self._noted = None
 
 
 @contextmanager
-def _unwrapped() -> Iterator[None]:
-    """Let an error of our own that SQLAlchemy has wrapped, a column type's, come out as itself."""
+def _unwrapped(translated: Callable[[Exception], Exception] | None = None) -> Iterator[None]:
+    """Let an error of our own that SQLAlchemy has wrapped, a column type's, come out as itself.
+
+    Args:
+        translated: what an error of the pool is told by, for a session that begins within the block.
+    """
     try:
         yield
     except StatementError as error:
         if isinstance(error.orig, DaichoError):
             raise error.orig from None
         raise
+    except PoolTimeoutError as error:
+        if translated is None:
+            raise
+        raise translated(error) from None
 
 
 def not_within() -> Invalid:

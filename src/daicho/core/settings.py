@@ -259,9 +259,10 @@ def parse_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise Invalid(
-            "DATABASE_URL is not a URL; write sqlite:///daicho.db or postgresql://user@host/name",
-            "DATABASE_URL が URL ではありません。"
-            "sqlite:///daicho.db や postgresql://user@host/name と書いてください",
+            "DATABASE_URL is not a URL; write sqlite:///daicho.db, sqlite:// (in memory)"
+            " or postgresql://user@host/name",
+            "DATABASE_URL が URL ではありません。sqlite:///daicho.db、sqlite:// (メモリ上)、"
+            "postgresql://user@host/name のように書いてください",
         ) from None
     scheme = url.drivername.split("+")[0]
     if scheme in {"postgres", "postgresql"}:

@@ -15,7 +15,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from daicho.core.errors import Invalid
+from daicho.core.errors import Invalid, located
+from daicho.core.language import Text as Words
+from daicho.core.nesting import JSON_LEVELS, TooDeepError, measure, measure_text, plain
 
 SNOWFLAKE_MAX = 2**63 - 1
 E = TypeVar("E", bound=Enum)
@@ -116,7 +118,7 @@ class JsonText(TypeDecorator[str]):
         )
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        held = json_value(value)
+        held = check_levels("value", value)
         if held is None:
             return None
         return held if dialect.name == "postgresql" else json_text(held)
@@ -156,7 +158,11 @@ def snowflake(name: str, value: object) -> int:
 def one_of(name: str, value: object, kind: type[E]) -> E:
     """Return the member of an enum that a value stands for, or raise Invalid with those that there are."""
     try:
-        return kind(value)
+        member = kind(value)
+        # True and 2.0 are as good as 1 and 2 to an enum of numbers.
+        if isinstance(value, bool) or not isinstance(value, kind | type(member.value)):
+            raise ValueError
+        return member
     except ValueError:
         known = ", ".join(str(member.value) for member in kind)
         raise Invalid(
@@ -168,14 +174,35 @@ def one_of(name: str, value: object, kind: type[E]) -> E:
 def json_value(value: object) -> Any:
     """Return what a text says as JSON; a text that is no JSON, and what is no text, as it is.
 
-    With ``NaN`` in it, or a number that is not finite here, ``1e999``, a text is no JSON.
+    With ``NaN`` in it, a number that is not finite here, ``1e999``, or more than ``JSON_LEVELS`` levels
+    a text is no JSON.
     """
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value, parse_constant=_no_number, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return value
+        if measure_text(value):
+            return json.loads(value, parse_constant=_no_number, parse_float=_finite)
+    except ValueError:
+        pass
+    return value
+
+
+def check_levels(name: str, value: object) -> Any:
+    """Return a value as ``json_value``, each mapping in it as a dict.
+
+    Raises Invalid for more than ``JSON_LEVELS`` levels, and for names that are the same as text.
+    """
+    try:
+        if not isinstance(value, str):
+            measure(value)
+            return plain(name, value)
+        measure_text(value)
+    except TooDeepError:
+        raise Invalid(
+            f"{name} is nested too deep; at most {JSON_LEVELS} levels",
+            f"{name} の入れ子が深すぎます。{JSON_LEVELS} 段までです",
+        ) from None
+    return json_value(value)
 
 
 def json_text(value: object) -> str:
@@ -210,6 +237,19 @@ def utc(value: datetime) -> datetime:
             f"{value.isoformat()} is outside the years 1 to 9999 in UTC",
             f"{value.isoformat()} は UTC で 1 年から 9999 年の範囲にありません",
         ) from None
+
+
+def check_instant(name: str, value: object) -> datetime:
+    """Return an aware instant in UTC. Raises Invalid as ``utc``, and for what is no datetime, by its name."""
+    if not isinstance(value, datetime):
+        raise Invalid(
+            f"{name} must be a datetime, not {type(value).__name__}",
+            f"{name} は datetime でなければなりません ({type(value).__name__} でした)",
+        )
+    try:
+        return utc(value)
+    except Invalid as error:
+        raise located(error, Words(name, name)) from None
 
 
 def now() -> datetime:

@@ -1,7 +1,7 @@
 """The rows of a bot's database, read as rows of the ledger: each arrives, mended or not, or is refused."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -48,9 +48,6 @@ class Reports:
     mended: Callable[[str, Text], None]
 
 
-SILENT = Reports(lambda _, __: None, lambda _, __: None)
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How one column is read. ``stand_in`` is for what the file says nothing of."""
@@ -72,16 +69,25 @@ class RowReader:
         clock: reads its times.
         reports: who is told of what is wrong.
         moment: the time of what has none.
+        after: the reader that has read all of it before: what that one has told is not told again.
         last_first: the row with a table's highest number comes first: while it is there, whoever else adds
             rows to the ledger gets numbers beyond it.
 
     Attributes:
         counted: how many changes each user's history has, of banners (False) and of avatars (True).
+        refused: the numbers of the rows that cannot be adopted.
         undated: rows of which no time is known.
     """
 
     def __init__(
-        self, old: OldBot, clock: Clock, reports: Reports, moment: datetime, *, last_first: bool = False
+        self,
+        old: OldBot,
+        clock: Clock,
+        reports: Reports,
+        moment: datetime,
+        *,
+        after: "RowReader | None" = None,
+        last_first: bool = False,
     ) -> None:
         self.old = old
         self.clock = clock
@@ -89,8 +95,10 @@ class RowReader:
         self.undated = 0
         self._reports = reports
         self._moment = moment
+        self._after = after
         self._last_first = last_first
-        self._refused: dict[Kind, set[int]] = {}
+        self.refused: dict[Kind, set[int]] = {}
+        self._moved: dict[Kind, dict[int, int]] = {}
         self._queued: Counter[int] = Counter()
         self._bases: dict[int, int] = {}
         self._without_statistics: set[int] = set()
@@ -115,6 +123,16 @@ class RowReader:
             else:
                 yield row
 
+    def refuse(self, kind: Kind, row: OldRow, reason: Text) -> None:
+        """Take note that a row cannot be adopted, nor what refers to it, and tell it."""
+        if kind is HISTORIES:
+            self.counted[row.values["user_id"], row.values["history_type"] in AVATARS] -= 1
+        self._refuse(kind, row.values, [reason])
+
+    def move(self, kind: Kind, numbers: Mapping[int, int]) -> None:
+        """Take note of other numbers that rows have in the ledger: what refers to them follows."""
+        self._moved.setdefault(kind, {}).update(numbers)
+
     def _read(self, kind: Kind, readings: list[Reading], cells: Cells) -> OldRow:
         values: dict[str, Any] = {}
         assumed: list[str] = []
@@ -127,6 +145,8 @@ class RowReader:
                     continue
                 if reading.nullable:
                     values[reading.name] = None
+                    if reading.name not in cells:
+                        assumed.append(reading.name)
                     continue
                 if reading.name in cells and not reading.has_default:
                     raise Invalid(*NULL)
@@ -135,7 +155,7 @@ class RowReader:
             except DaichoError as error:
                 reasons.append(_about(reading.name, error.message))
         times = [reading.name for reading in readings if reading.is_time]
-        missing = [name for name in times if name in assumed]
+        missing = [name for name in times if name in assumed and values[name] is not None]
         known = [at for name in times if isinstance(at := values.get(name), datetime)]
         values |= dict.fromkeys(missing, known[0] if known else self._moment)
         try:
@@ -149,10 +169,13 @@ class RowReader:
 
     def _look_round(self, kind: Kind, row: dict[str, Any], cells: Cells) -> None:
         """Look at what a row refers to, and at what stands beside it."""
-        mended = partial(self._reports.mended, self._where(kind, cells))
+        mended = self._mending(kind, cells)
         for column, parent in kind.parents.items():
             other = row[column]
-            if other is None or (cells["parent"] and other not in self._refused.get(parent, ())):
+            if other is None:
+                continue
+            if cells["parent"] and other not in self.refused.get(parent, ()):
+                row[column] = self._moved.get(parent, {}).get(other, other)
                 continue
             missing = Text(
                 f"{column}: {parent.table.name} has no row {other}, or none that can be adopted",
@@ -200,8 +223,17 @@ class RowReader:
     def _refuse(self, kind: Kind, cells: Cells, reasons: list[Text]) -> None:
         number = cells.get("id")
         if isinstance(number, int):
-            self._refused.setdefault(kind, set()).add(number)
-        self._reports.refused(self._where(kind, cells), reasons)
+            self.refused.setdefault(kind, set()).add(number)
+        told = self._after is not None and (
+            not isinstance(number, int) or number in self._after.refused.get(kind, ())
+        )
+        if not told:
+            self._reports.refused(self._where(kind, cells), reasons)
+
+    def _mending(self, kind: Kind, cells: Cells) -> Callable[[Text], None]:
+        if self._after is not None:
+            return lambda _: None
+        return partial(self._reports.mended, self._where(kind, cells))
 
     def _where(self, kind: Kind, cells: Cells) -> str:
         """How people find a row again in the bot's database."""

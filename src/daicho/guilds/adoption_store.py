@@ -1,17 +1,17 @@
 """How the rows of a bot's database come into the ledger: each operation is safe to run again."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from daicho.core.bulk import insert_many
-from daicho.core.dialect import insert, reserve
-from daicho.core.errors import Conflict
+from daicho.core.bulk import insert_many, insert_numbered
+from daicho.core.dialect import insert, may_reserve, reserve
+from daicho.core.errors import Unavailable
+from daicho.core.language import Text
 from daicho.core.operation import Mode, Store, idempotent, query
-from daicho.core.types import JsonText, json_value
 from daicho.guilds.adoption_avatars import (
     UNSEEN,
     beyond_history,
@@ -21,7 +21,8 @@ from daicho.guilds.adoption_avatars import (
     merge,
 )
 from daicho.guilds.adoption_rows import OldRow
-from daicho.guilds.adoption_tables import HISTORIES, QUEUES, SETTINGS, STATISTICS, Kind
+from daicho.guilds.adoption_same import Found, differing, entry_name, kept, look, registered_only
+from daicho.guilds.adoption_tables import HISTORIES, QUEUES, SETTINGS, STATISTICS, TRACKS, Kind
 from daicho.guilds.models import GuildSettings
 from daicho.guilds.positions import hold
 
@@ -30,14 +31,22 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """What became of some rows: added, or there already; of the latter, those whose own row differs."""
+    """What became of some rows.
 
-    added: int = 0
+    Attributes:
+        added, existing: how many were added, and how many are there already.
+        refused: those whose number is another row's, and why.
+        kept: names of rows that the ledger had made on its own.
+        differing: names of rows that are there already, and of which the file says something else.
+        moved: numbers that the ledger has other numbers for; 0 stands for one that it is yet to give.
+    """
+
+    added: int
     existing: int = 0
-    kept: tuple[str, ...] = ()
-
-    def __add__(self, other: "Put") -> "Put":
-        return Put(self.added + other.added, self.existing + other.existing, self.kept + other.kept)
+    refused: Sequence[tuple[OldRow, Text]] = ()
+    kept: Sequence[str] = ()
+    differing: Sequence[str] = ()
+    moved: Mapping[int, int] = field(default_factory=dict)
 
 
 class Adoption(Store[Mode]):
@@ -48,10 +57,24 @@ class Adoption(Store[Mode]):
     @query
     def compare(self, session: Session, kind: Kind, rows: Sequence[OldRow]) -> Put:
         """Say what ``put`` would do, and do nothing. Raises as it does."""
-        there = _there(session, kind, rows)
-        fresh = [row for row in rows if _is_new(kind, row, there)]
-        kept = tuple(_kept(kind, rows, there))
-        return Put(len(fresh), len(rows) - len(fresh), kept)
+        found = look(session, kind, rows)
+        taken_over = sum(registered_only(kind, row, held) for row, held in found.same)
+        moved = {**found.moved, **dict.fromkeys(found.renumbered, 0)}
+        return _put(kind, rows, found, len(found.fresh) + taken_over, moved)
+
+    @query
+    def check_rights(self, session: Session, highest: Mapping[Kind, int]) -> None:
+        """Raise Unavailable where this login may not do what ``reserve`` does."""
+        for kind, number in highest.items():
+            if not may_reserve(session, kind.model, number):
+                raise Unavailable(
+                    f"{kind.table.name}: this login may not let numbers go on after {number:,} (UPDATE on the"
+                    " sequence); nothing was adopted: adopt as the tables' owner, by --database or"
+                    " DATABASE_URL",
+                    f"{kind.table.name}: このログインには番号を {number:,} より先に進める権限 (シーケンスの"
+                    " UPDATE) がなく、何も取り込んでいません。--database か DATABASE_URL で表の所有者として"
+                    "取り込んでください",
+                )
 
     @idempotent
     def reserve(self, session: Session, kind: Kind, highest: int) -> None:
@@ -62,24 +85,28 @@ class Adoption(Store[Mode]):
     def put(self, session: Session, kind: Kind, rows: Sequence[OldRow]) -> Put:
         """Add rows with the numbers that they have. One that is there already is left as it is.
 
-        Raises Conflict for a number that another row has.
+        Raises Conflict for rows that were adopted in another time zone.
         """
-        if kind is QUEUES:
-            _close_up(session, rows)
+        if kind in {TRACKS, QUEUES}:  # who gives another number must be alone with it
+            _hold_guilds(session, rows)
         elif kind is HISTORIES:
             hold_users(session, rows)
-        there = _there(session, kind, rows)
-        new = [row.values for row in rows if row.values[kind.key] not in there]
+        found = look(session, kind, rows)
+        moved = found.moved
+        new = [row.values for row in found.fresh if row.values[kind.key] not in found.renumbered]
         if kind is QUEUES:
-            new = _behind(session, new)
-        added = len(_take_over(session, rows, there)) if kind is SETTINGS else 0
-        if kind.key != "id":
-            added += _insert_keyed(session, kind, new)
+            added = _insert_entries(session, found)
+        elif kind.key != "id":
+            added = _insert_keyed(session, kind, new)
+            added += _take_over(session, found) if kind is SETTINGS else 0
         elif kind is HISTORIES:
-            added += insert_histories(session, new)
-        elif new:
-            added += insert_many(session, kind.model, new, skip_duplicates=True)
-        return Put(added, len(rows) - added, tuple(_kept(kind, rows, there)))
+            added = insert_histories(session, new)
+        else:
+            added = insert_many(session, kind.model, new, skip_duplicates=True) if new else 0
+            given = _insert_renumbered(session, kind, found)
+            added += len(given)
+            moved = {**moved, **given}
+        return _put(kind, rows, found, added, moved)
 
     @idempotent
     def put_statistics(
@@ -92,7 +119,7 @@ class Adoption(Store[Mode]):
 
         What a bot has counted beyond its history stays counted.
         """
-        there = _there(session, STATISTICS, rows, lock=True)
+        there = look(session, STATISTICS, rows, lock=True).there
         here = in_histories(session, list(there))
         new = []
         for row in rows:
@@ -105,93 +132,38 @@ class Adoption(Store[Mode]):
         return Put(_insert_keyed(session, STATISTICS, new), len(there))
 
 
-# -- what is there ------------------------------------------------------------------------------------
+def _put(kind: Kind, rows: Sequence[OldRow], found: Found, added: int, moved: Mapping[int, int]) -> Put:
+    return Put(
+        added,
+        len(rows) - added - len(found.refused),
+        found.refused,
+        kept(kind, found),
+        differing(kind, found),
+        moved,
+    )
 
 
-def _there(
-    session: Session, kind: Kind, rows: Sequence[OldRow], *, lock: bool = False
-) -> dict[int, Mapping[str, Any]]:
-    """The ledger's rows of the same keys. Raises Conflict where a number is another row's."""
-    key = kind.table.c[kind.key]
-    statement = select(*kind.table.c).where(key.in_([row.values[kind.key] for row in rows])).order_by(key)
-    found = session.execute(statement.with_for_update() if lock else statement).mappings()
-    there: dict[int, Mapping[str, Any]] = {row[kind.key]: dict(row) for row in found}
-    if kind.key == "id":
-        for row in rows:
-            if held := there.get(row.values["id"]):
-                _check_same(kind, row, held)
-    return there
-
-
-def _check_same(kind: Kind, row: OldRow, held: Mapping[str, Any]) -> None:
-    differing = [name for name in kind.lasting if not _alike(kind, name, row, held)]
-    if differing:
-        name = differing[0]
-        named, here, wanted = kind.name_of(row.values), held[name], row.values[name]
-        raise Conflict(
-            f"the ledger has another {named}: its {name} is {_short(here)}, not {_short(wanted)};"
-            " nothing can have its number twice: adopt into an empty ledger"
-            " (or, if this was adopted before, with the same --timezone)",
-            f"台帳には別の {named} があります: {name} が {_short(wanted)} ではなく {_short(here)} です。"
-            "同じ番号は使えません。空の台帳に取り込んでください (前に取り込んだものなら --timezone を同じに)",
-        )
-
-
-def _alike(kind: Kind, name: str, row: OldRow, held: Mapping[str, Any]) -> bool:
-    if name in row.assumed:
-        return True
-    if isinstance(kind.table.c[name].type, JsonText):
-        return bool(json_value(held[name]) == json_value(row.values[name]))
-    return bool(held[name] == row.values[name])
-
-
-def _short(value: object) -> str:
-    return str(value)[:60]
-
-
-def _is_new(kind: Kind, row: OldRow, there: Mapping[int, Mapping[str, Any]]) -> bool:
-    held = there.get(row.values[kind.key])
-    return held is None or (kind is SETTINGS and _registered_only(row, held))
-
-
-def _kept(kind: Kind, rows: Sequence[OldRow], there: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """Rows that there is one of for a guild, and that the ledger has made on its own."""
-    if kind.key == "id" or not kind.lasting:
-        return []
-    return [
-        kind.name_of(row.values)
-        for row in rows
-        if (held := there.get(row.values[kind.key]))
-        and not all(_alike(kind, name, row, held) for name in kind.lasting)
-        and not _is_new(kind, row, there)
-    ]
+def _insert_renumbered(session: Session, kind: Kind, found: Found) -> dict[int, int]:
+    """Insert rows whose numbers are taken. Returns the new numbers by the old ones."""
+    rows = [row.values for row in found.fresh if row.values["id"] in found.renumbered]
+    if not rows:
+        return {}
+    numbers = insert_numbered(session.connection(), kind.model, list(map(_numberless, rows)))
+    return {row["id"]: number for row, number in zip(rows, numbers, strict=True)}
 
 
 # -- guilds and sessions --------------------------------------------------------------------------------
 
 
-def _registered_only(row: OldRow, held: Mapping[str, Any]) -> bool:
-    """Whether a guild's row is the one that came with its first ticket or log, and nobody has touched."""
-    defaults = {"prefix": "!", "features_enabled": "tickets,logger"}
-    ids = [name for name in held if name.endswith(("channel_id", "category_id", "role_id"))]
-    untouched = held["created_at"] == held["updated_at"] and all(held[name] is None for name in ids)
-    return (
-        untouched
-        and all(held[name] == value for name, value in defaults.items())
-        and not _alike(SETTINGS, "created_at", row, held)
-    )
-
-
-def _take_over(session: Session, rows: Sequence[OldRow], there: Mapping[int, Mapping[str, Any]]) -> list[int]:
-    """Give guilds that are merely registered the settings that they had."""
-    taken = []
-    for row in rows:
-        held = there.get(row.values["guild_id"])
-        if held is not None and _registered_only(row, held):
+def _take_over(session: Session, found: Found) -> int:
+    """Give guilds that are merely registered the settings that they had. Returns how many there are."""
+    taken = 0
+    for row, held in found.same:
+        if registered_only(SETTINGS, row, held):
             values = {name: value for name, value in row.values.items() if name not in {"id", "guild_id"}}
             statement = update(GuildSettings).where(GuildSettings.guild_id == held["guild_id"])
             session.execute(statement.values(values), execution_options=UNSEEN)
-            taken.append(held["guild_id"])
+            taken += 1
     return taken
 
 
@@ -202,19 +174,42 @@ def _insert_keyed(session: Session, kind: Kind, rows: Sequence[Row]) -> int:
     added = 0
     for keeps in (True, False):
         some = [row for row in rows if (row["id"] not in taken and row["id"] > 0) is keeps]
-        values = [row if keeps else {name: row[name] for name in row if name != "id"} for row in some]
-        if values:
-            statement = insert(session, kind.model).on_conflict_do_nothing().returning(number)
-            added += len(session.execute(statement, values).all())
+        added += _insert_new(session, kind, some if keeps else map(_numberless, some))
     return added
+
+
+def _insert_new(session: Session, kind: Kind, rows: Iterable[Row]) -> int:
+    """Insert those rows that are not there. Returns how many were not."""
+    values = list(rows)
+    if not values:
+        return 0
+    statement = insert(session, kind.model).on_conflict_do_nothing().returning(kind.table.c.id)
+    return len(session.execute(statement, values).all())
+
+
+def _numberless(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "id"}
 
 
 # -- queues ---------------------------------------------------------------------------------------------
 
 
-def _close_up(session: Session, rows: Sequence[OldRow]) -> None:
+def _hold_guilds(session: Session, rows: Sequence[OldRow]) -> None:
     for guild_id in sorted({row.values["guild_id"] for row in rows}):
         hold(session, guild_id)
+
+
+def _insert_entries(session: Session, found: Found) -> int:
+    """Insert entries behind those that are there. The caller holds the queues."""
+    placed = _behind(session, [row.values for row in found.fresh])
+    keeping, others = [], []
+    for row, values in zip(found.fresh, placed, strict=True):
+        if values["id"] in found.renumbered:
+            others.append({**_numberless(values), "request_id": entry_name(row)})
+        else:
+            keeping.append(values)
+    added = insert_many(session, QUEUES.model, keeping, skip_duplicates=True) if keeping else 0
+    return added + _insert_new(session, QUEUES, others)
 
 
 def _behind(session: Session, rows: Sequence[Row]) -> list[Row]:

@@ -32,6 +32,8 @@ class Kind:
         key: the column that tells rows apart: the number that others refer to a row by, or what there
             is one row of.
         parents: columns that refer to another kind's number.
+        renumbers: whether a row whose number is another's gets another one; else it is refused, because
+            people remember it by its number.
     """
 
     model: type[Base]
@@ -40,6 +42,7 @@ class Kind:
     lasting: tuple[str, ...]
     key: str = "id"
     parents: dict[str, "Kind"] = field(default_factory=dict)
+    renumbers: bool = False
 
     @property
     def table(self) -> Table:
@@ -81,13 +84,20 @@ LOGS = Kind(
         *("action", "details", "timestamp"),
     ),
 )
-TRACKS = Kind(Track, ("tracks", "track"), ("id", "guild_id", "url"), ("guild_id", "url", "created_at"))
+TRACKS = Kind(
+    Track,
+    ("tracks", "track"),
+    ("id", "guild_id", "url"),
+    ("guild_id", "url", "created_at"),
+    renumbers=True,
+)
 QUEUES = Kind(
     Queue,
     ("queues", "queue"),
     ("id", "guild_id", "track_id"),
     ("guild_id", "track_id", "added_by", "created_at"),
     parents={"track_id": TRACKS},
+    renumbers=True,
 )
 SESSIONS = Kind(
     MusicSession,

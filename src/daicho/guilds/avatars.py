@@ -9,9 +9,11 @@ from sqlalchemy import ColumnElement, Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from daicho.core.dialect import Insert, insert
+from daicho.core.language import Text
 from daicho.core.operation import Mode, Store, operation, query
 from daicho.core.page import Page, check_limit, keyset
-from daicho.core.types import now, one_of
+from daicho.core.types import now, one_of, snowflake
+from daicho.guilds.checking import check_amount, named_row
 from daicho.guilds.enums import AvatarHistoryType
 from daicho.guilds.models import REQUESTED, AvatarHistory, UserAvatarStats
 
@@ -63,25 +65,28 @@ class Avatars(Store[Mode]):
             history_type: what was changed; a banner counts as a banner, all else as an avatar.
             guild_id: where it holds; None: everywhere.
             dominant_color: hexadecimal, ``#ff0000``.
-            image_size: in bytes.
+            image_format: ``png``; an empty one is None.
+            image_size: in bytes, 0 or more.
             timestamp: when; now, if None. It need not be later than the changes that are there.
             request_id: the caller's own name for this change. The second time it is sent changes
                 nothing, and the first one is returned.
 
         Raises Invalid. Seed 004, ``record_avatar_change``.
         """
-        row = AvatarHistory.row(
+        row = named_row(
+            AvatarHistory,
             user_id=user_id,
             guild_id=guild_id,
             history_type=history_type,
             old_avatar_url=old_avatar_url,
             new_avatar_url=new_avatar_url,
             dominant_color=dominant_color,
-            image_format=image_format,
+            image_format=None if image_format == "" else image_format,
             image_size=image_size,
             timestamp=now() if timestamp is None else timestamp,
             request_id=request_id,
         )
+        check_amount("image_size", image_size, Text("bytes", "バイト"))
         statement = insert(session, AvatarHistory).values(row)
         once = statement.on_conflict_do_nothing(
             index_elements=["user_id", "request_id"], index_where=REQUESTED
@@ -99,15 +104,14 @@ class Avatars(Store[Mode]):
 
     @query
     def get_user_avatar_stats(self, session: Session, user_id: int) -> UserAvatarStats | None:
-        """Return a user's statistics; None for one who has changed nothing. Seed 004."""
-        return session.execute(
-            select(UserAvatarStats).where(UserAvatarStats.user_id == user_id)
-        ).scalar_one_or_none()
+        """Return a user's statistics; None for one who has changed nothing. Raises Invalid. Seed 004."""
+        this = UserAvatarStats.user_id == snowflake("user_id", user_id)
+        return session.execute(select(UserAvatarStats).where(this)).scalar_one_or_none()
 
     @query
     def get_avatar_history(self, session: Session, user_id: int, limit: int = 10) -> list[AvatarHistory]:
-        """Return a user's changes, newest first. Raises Invalid for a limit beyond 1 to 1,000. Seed 004."""
-        newest = select(AvatarHistory).where(AvatarHistory.user_id == user_id)
+        """Return a user's changes, newest first, 1 to 1,000 of them. Raises Invalid. Seed 004."""
+        newest = select(AvatarHistory).where(AvatarHistory.user_id == snowflake("user_id", user_id))
         newest = newest.order_by(AvatarHistory.timestamp.desc(), AvatarHistory.id.desc())
         return list(session.execute(newest.limit(check_limit(limit))).scalars())
 
@@ -133,9 +137,9 @@ class Avatars(Store[Mode]):
         """
         statement = select(AvatarHistory)
         if user_id is not None:
-            statement = statement.where(AvatarHistory.user_id == user_id)
+            statement = statement.where(AvatarHistory.user_id == snowflake("user_id", user_id))
         if guild_id is not None:
-            statement = statement.where(AvatarHistory.guild_id == guild_id)
+            statement = statement.where(AvatarHistory.guild_id == snowflake("guild_id", guild_id))
         if history_type is not None:
             kind = one_of("history_type", history_type, AvatarHistoryType)
             statement = statement.where(AvatarHistory.history_type == kind)

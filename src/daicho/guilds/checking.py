@@ -5,9 +5,13 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import InstrumentedAttribute
+
 from daicho.core.errors import Invalid
+from daicho.core.language import Text
 from daicho.core.model import Base, check_whole
-from daicho.core.types import SNOWFLAKE_MAX, now, one_of
+from daicho.core.types import SNOWFLAKE_MAX, check_instant, now, one_of
 
 Row = dict[str, Any]
 E = TypeVar("E", bound=Enum)
@@ -65,10 +69,33 @@ def counted(name: str, value: object, most: int | None = None) -> int:
     return number
 
 
+def check_amount(name: str, number: int | None, unit: Text) -> None:
+    """Raise Invalid for a number of seconds, bytes or the like that is below 0."""
+    if number is not None and number < 0:
+        raise Invalid(
+            f"{name} is {number}; 0 {unit.en} or more", f"{name} が {number} です。0 {unit.ja}以上です"
+        )
+
+
 def several(name: str, value: object, kind: type[E]) -> list[E]:
     """Return the members of an enum that a value, or each of several, stands for. Raises Invalid."""
     some = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     return [one_of(name, one, kind) for one in some]
+
+
+def period(
+    column: InstrumentedAttribute[datetime], since: datetime | None, until: datetime | None
+) -> list[ColumnElement[bool]]:
+    """Return what is true of the rows at or after ``since`` and before ``until``, aware instants or None.
+
+    Raises Invalid for what is neither.
+    """
+    bounds = []
+    if since is not None:
+        bounds.append(column >= check_instant("since", since))
+    if until is not None:
+        bounds.append(column < check_instant("until", until))
+    return bounds
 
 
 def ago(name: str, number: float, unit: timedelta) -> datetime:

@@ -14,6 +14,7 @@ from daicho.core.options import Cursor, Every, Json, Limit, Since, Until, note_m
 from daicho.core.terminal import put, put_json
 from daicho.guilds import commands_adopt, commands_change, shown
 from daicho.guilds.models import AvatarHistory
+from daicho.guilds.needs import GuildLedger
 from daicho.guilds.options import (
     Category,
     ChangeType,
@@ -33,16 +34,20 @@ from daicho.guilds.options import (
 )
 from daicho.guilds.schemas import (
     AVATARS,
+    GUILD,
     TICKET,
     AvatarOut,
     AvatarStatsOut,
     AvatarUserOut,
     GuildLogOut,
     GuildSummaryOut,
+    MusicSessionOut,
+    Out,
     QueueOut,
     StatisticsOut,
     TicketMessageOut,
     TicketOut,
+    TrackOut,
 )
 
 app = typer.Typer(
@@ -57,6 +62,13 @@ class TicketWithMessages(TicketOut):
     """What ``ticket --json`` writes."""
 
     messages: list[TicketMessageOut]
+
+
+class Listening(Out):
+    """The first line that ``queue --json`` writes: what is listened to; an entry a line follows."""
+
+    session: MusicSessionOut | None
+    playing: TrackOut | None
 
 
 @app.command("list", help=say("List guilds by id, each at a glance.", "サーバーを ID 順に一覧する。"))
@@ -89,6 +101,8 @@ def tickets(
     json: Json = False,
 ) -> None:
     with terminal_of(context).open() as ledger:
+        if guild is not None:
+            _check_there(ledger, guild)
         read = partial(
             ledger.guilds.list_tickets,
             guild,
@@ -127,6 +141,7 @@ def ticket(context: typer.Context, ticket_id: TicketId, json: Json = False) -> N
 @app.command(help=say("Count a guild's tickets.", "サーバーのチケットを集計する。"))
 def statistics(context: typer.Context, guild: GuildId, json: Json = False) -> None:
     with terminal_of(context).open() as ledger:
+        _check_there(ledger, guild)
         counts = StatisticsOut.model_validate(ledger.guilds.get_ticket_statistics(guild))
     if json:
         put_json(counts)
@@ -150,6 +165,8 @@ def logs(
     json: Json = False,
 ) -> None:
     with terminal_of(context).open() as ledger:
+        if guild is not None:
+            _check_there(ledger, guild)
         read = partial(
             ledger.guilds.list_logs,
             guild,
@@ -165,7 +182,10 @@ def logs(
 
 
 @app.command(
-    help=say("Show what plays in a guild, and what is next.", "再生中の曲と、次に再生する曲を表示する。")
+    help=say(
+        "Show what plays in a guild, and what is next. In JSON the session's line comes before the entries'.",
+        "再生中の曲と、次に再生する曲を表示する。JSON では最初の行がセッション、以降がキュー。",
+    )
 )
 def queue(
     context: typer.Context,
@@ -176,11 +196,13 @@ def queue(
     json: Json = False,
 ) -> None:
     with terminal_of(context).open() as ledger:
+        _check_there(ledger, guild)
         entries = ledger.guilds.get_guild_queue(guild, limit=limit)
-        session = None if json else ledger.guilds.get_music_session(guild)
+        session = ledger.guilds.get_music_session(guild)
         playing = session and session.current_track_id
         track = ledger.guilds.get_track_by_id(playing) if playing else None
     if json:
+        put_json(Listening.model_validate({"session": session, "playing": track}))
         for entry in entries:
             put_json(QueueOut.model_validate(entry))
         return
@@ -230,6 +252,12 @@ def avatars(
         )
     )
     note_more(following)
+
+
+def _check_there(ledger: GuildLedger, guild: int) -> None:
+    """Raise NotFound for a guild that was not seen yet: its lists would be empty, as a silent one's are."""
+    if ledger.guilds.get_guild_settings(guild) is None:
+        raise NotFound(GUILD, guild)
 
 
 app.add_typer(commands_change.app)

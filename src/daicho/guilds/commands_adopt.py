@@ -14,9 +14,9 @@ from daicho.core.options import DryRun, Json, Rejects, zone
 from daicho.core.settings import Settings
 from daicho.core.terminal import Table, Terminal, destination, note, printable, progress, put, put_json
 from daicho.core.types import now
-from daicho.guilds.adoption import Outcome, adopt, check
+from daicho.guilds.adoption import NAMED, Outcome, adopt, check
 from daicho.guilds.adoption_file import OldBot
-from daicho.guilds.adoption_rows import SILENT, Reports, RowReader
+from daicho.guilds.adoption_rows import Reports, RowReader
 from daicho.guilds.adoption_store import Adoption
 from daicho.guilds.adoption_values import Clock
 from daicho.guilds.needs import GuildLedger, LiveGuildLedger
@@ -27,8 +27,9 @@ app = typer.Typer()
 @app.command(
     "adopt",
     help=say(
-        "Bring a bot's kyrios.db into the ledger; twice adds nothing.",
-        "ボットの kyrios.db を台帳に取り込む。2 度目は何も加えない。",
+        "Bring a bot's kyrios.db into the ledger. Again, it adds what is not there: also what was deleted"
+        " here since.",
+        "ボットの kyrios.db を台帳に取り込む。再実行では台帳にない行 (ここで削除した行も) だけを加える。",
     ),
 )
 def adopt_(
@@ -77,14 +78,15 @@ def adopt_(
         into = None
         if not (dry_run and _is_new(settings)):
             into = Adoption(open_now.enter_context(terminal.open()).guilds.runner)
-        reader = RowReader(old, Clock(timezone), _reports(rejects), moment)
+        reports = _reports(rejects)
+        reader = RowReader(old, Clock(timezone), reports, moment)
         with progress(say(f"{file}: check", f"{file}: 確認"), old.total) as advance:
             outcome = check(old, reader, into, advance)
         if into is not None and not dry_run:
-            again = RowReader(old, Clock(timezone), SILENT, moment, last_first=True)
+            again = RowReader(old, Clock(timezone), reports, moment, after=reader, last_first=True)
             with progress(str(file), old.total) as advance:
                 outcome = adopt(old, again, into, reader.counted, advance)
-        rejects.end()
+        rejects.end(None if errors else "--errors")
         _note_taken_for_granted(old, reader, outcome)
     for table in outcome.tables if json else ():
         put_json(table)
@@ -123,48 +125,59 @@ def _note_taken_for_granted(old: OldBot, reader: RowReader, outcome: Outcome) ->
     clock = reader.clock
     if clock.zoneless:
         name = Text("this machine's zone", "このマシンの時間帯") if clock.zone is None else clock.zone.key
+        times = "time without a zone was" if clock.zoneless == 1 else "times without a zone were"
         note(
             say(
-                f"{clock.zoneless:,} times without a zone were read in {name} (--timezone for another)",
+                f"{clock.zoneless:,} {times} read in {name} (--timezone for another)",
                 f"時間帯のない時刻 {clock.zoneless:,} 個を {name} として読みました (--timezone で変更)",
             )
         )
     _note(
         clock.ambiguous,
-        Text(
-            "times the clock showed twice (it was put back); the first of the two was taken",
-            "個の時刻は時計が戻されて 2 度あり、先の方としました",
-        ),
+        Text("time the clock showed", "個の時刻は時計が戻されて 2 度あり、先の方としました"),
+        "times the clock showed",
+        " twice (it was put back); the first of the two was taken",
     )
     _note(
         clock.skipped,
-        Text(
-            "times the clock never showed (it was put forward); read as if it had not been",
-            "個の時刻は時計が進められて存在せず、進める前の時計で読みました",
-        ),
+        Text("time the clock never showed", "個の時刻は時計が進められて存在せず、進める前の時計で読みました"),
+        "times the clock never showed",
+        " (it was put forward); read as if it had not been",
     )
     _note(
         reader.undated,
-        Text(
-            "rows without any time; that of this adoption stands for it",
-            "行は時刻がなく、取り込みの時刻で代えました",
-        ),
+        Text("row without any time", "行は時刻がなく、取り込みの時刻で代えました"),
+        "rows without any time",
+        "; that of this adoption stands for it",
     )
     _note(
         old.unregistered(),
-        Text("guilds without settings; they have the defaults", "サーバーは設定がなく、既定値としました"),
+        Text("guild without settings: the defaults", "サーバーは設定がなく、既定値としました"),
+        "guilds without settings: the defaults",
     )
     if outcome.kept:
-        named = ", ".join(outcome.kept[:10]) + (" …" if len(outcome.kept) > 10 else "")
+        named = ", ".join(outcome.kept[:NAMED]) + (" …" if len(outcome.kept) > NAMED else "")
         note(say(f"the ledger's own stay as they are: {named}", f"台帳のものを残しました: {named}"))
+    if differing := sum(table.differing for table in outcome.tables):
+        named = ", ".join(outcome.differing)
+        if (more := differing - len(outcome.differing)) > 0:
+            named += say(f" and {more:,} more", f" ほか {more:,} 行")
+        differs = "row differs" if differing == 1 else "rows differ"
+        note(
+            say(
+                f"{differing:,} {differs} from the file; the ledger's stayed: {named}",
+                f"{differing:,} 行はファイルと異なり、台帳のものを残しました: {named}",
+            )
+        )
     if old.ignored:
         named = printable(", ".join(old.ignored))
         note(say(f"not adopted, because unknown: {named}", f"取り込まない表や列: {named}"))
 
 
-def _note(count: int, what: Text) -> None:
+def _note(count: int, one: Text, several: str, rest: str = "") -> None:
+    """Say how many there are of something, if any: in English ``one`` or ``several``, then the rest."""
     if count:
-        note(say(f"{count:,} {what.en}", f"{count:,} {what.ja}"))
+        note(say(f"{count:,} {one.en if count == 1 else several}{rest}", f"{count:,} {one.ja}"))
 
 
 def _show(outcome: Outcome, *, dry_run: bool) -> None:

@@ -8,13 +8,14 @@ from daicho.core.errors import NotFound
 from daicho.core.language import say
 from daicho.core.model import unknown_name
 from daicho.core.options import Json, Yes
-from daicho.core.terminal import printable, progress, put, put_json
+from daicho.core.terminal import note, printable, progress, put, put_json
 from daicho.guilds import shown
 from daicho.guilds.enums import TicketPriority, TicketStatus
 from daicho.guilds.models import Ticket
 from daicho.guilds.options import GuildId, OfGuild, TicketId, discord_id, priority, terminal_of
 from daicho.guilds.schemas import GUILD, TICKET, GuildOut, TicketOut
 from daicho.guilds.schemas_in import SettingsIn
+from daicho.guilds.titles import titled
 
 app = typer.Typer()
 
@@ -109,13 +110,17 @@ def settings(
 ) -> None:
     given = dict(map(_setting, changes or []))
     with terminal_of(context).open() as ledger:
-        found = (
-            ledger.guilds.create_or_update_guild_settings(guild, **given)
-            if given
-            else ledger.guilds.get_guild_settings(guild)
-        )
+        there = ledger.guilds.get_guild_settings(guild)
+        found = ledger.guilds.create_or_update_guild_settings(guild, **given) if given else there
     if found is None:
         raise NotFound(GUILD, guild)
+    if there is None:
+        note(
+            say(
+                f"guild {guild} was not there; it is registered now",
+                f"サーバー {guild} は未登録だったため、登録しました",
+            )
+        )
     if json:
         put_json(GuildOut.model_validate(found))
     else:
@@ -183,5 +188,5 @@ def _put(ticket: Ticket | None, ticket_id: int, *, json: bool) -> None:
         return
     nobody = say("nobody", "担当なし")
     assigned = nobody if ticket.assigned_to is None else str(ticket.assigned_to)
-    facts = (str(ticket.id), ticket.status, ticket.priority.name.lower(), assigned, ticket.title)
+    facts = (str(ticket.id), ticket.status, ticket.priority.name.lower(), assigned, titled(ticket.title))
     put(printable("  ".join(facts)))

@@ -12,7 +12,7 @@ from daicho.core.language import Text
 from daicho.core.operation import Mode, Store, grouped, operation, query
 from daicho.core.page import LIMIT_MAX, Page, check_limit, keyset
 from daicho.core.types import json_value, now, one_of, snowflake
-from daicho.guilds.checking import Row, ago, counted, named_row, several
+from daicho.guilds.checking import Row, ago, counted, named_row, period, several
 from daicho.guilds.enums import LogType
 from daicho.guilds.models import REQUESTED, Log
 from daicho.guilds.once import Once, insert_once
@@ -64,8 +64,11 @@ class Logs(Store[Mode]):
             log_type: a member of the enum, or its value.
             action: what happened, in words.
             user_id, moderator_id, channel_id: to whom, by whom, in which channel.
-            details: anything that JSON can hold, or a JSON text. Text that is no JSON is kept as it is.
-                Details are read as text, in which the names of a JSON object may have changed places.
+            details: anything that JSON can hold, at most 100 levels deep, or a JSON text. Text that is no
+                JSON is kept as it is. Details are read as text that says the same and may look another
+                way: spaces and numbers as Python writes them (``1e2`` is ``100.0``), of a name that
+                stands twice in an object the last one alone, and ``null`` is None. On PostgreSQL names
+                may also have changed places, and great numbers are written out (``1e20``).
             timestamp: when it happened, an aware instant; now, if None.
             request_id: the caller's own name for the log, at most 64 characters: sent a second time in the
                 guild it changes nothing, and the log first stored is returned.
@@ -81,7 +84,7 @@ class Logs(Store[Mode]):
             channel_id=channel_id,
             action=action,
             details=details,
-            timestamp=timestamp or now(),
+            timestamp=now() if timestamp is None else timestamp,
             request_id=request_id,
         )
 
@@ -95,6 +98,11 @@ class Logs(Store[Mode]):
         Returns the logs as stored, in order. Raises what ``create_log`` raises, naming the log's number.
         Seed 004, ``create_multiple_logs``.
         """
+        if not isinstance(log_data_list, Iterable):
+            raise Invalid(
+                f"log_data_list must be a list of mappings, not {type(log_data_list).__name__}",
+                f"log_data_list はマッピングのリストです ({type(log_data_list).__name__} でした)",
+            )
         rows = [self._checked(at, values) for at, values in enumerate(log_data_list, 1)]
         logs: list[Log] = []
         for start in range(0, len(rows), CHUNK):
@@ -103,6 +111,12 @@ class Logs(Store[Mode]):
 
     def _checked(self, at: int, values: Mapping[str, Any]) -> Row:
         """Check the ``at``-th log of many as ``create_log`` checks one."""
+        if not isinstance(values, Mapping):
+            reason = Invalid(
+                f"must be a mapping, not {type(values).__name__}",
+                f"マッピングではありません ({type(values).__name__} でした)",
+            )
+            raise located(reason, _log(at))
         try:
             check = cast("Callable[..., Row]", Logs.create_log.item)
             return check(self, **values)
@@ -203,10 +217,7 @@ class Logs(Store[Mode]):
         ):
             if wanted is not None:
                 statement = statement.where(column == snowflake(column.key, wanted))
-        if since is not None:
-            statement = statement.where(Log.timestamp >= since)
-        if until is not None:
-            statement = statement.where(Log.timestamp < until)
+        statement = statement.where(*period(Log.timestamp, since, until))
         return keyset(session, statement, OLDEST_FIRST, limit=limit, cursor=cursor, descending=True)
 
     @operation

@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from daicho.core.model import Base
 from daicho.core.types import JsonText, Key, OneOf, Snowflake, now
+from daicho.guilds.defaults import WithDefaults
 from daicho.guilds.enums import (
     AvatarHistoryType,
     LogType,
@@ -41,7 +41,7 @@ def _once(table: str, *columns: str) -> Index:
     )
 
 
-class GuildSettings(Base):
+class GuildSettings(WithDefaults):
     """A guild and its settings. ``features_enabled`` is a list of names, separated by commas."""
 
     __tablename__ = "guild_settings"
@@ -59,7 +59,7 @@ class GuildSettings(Base):
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Ticket(Base):
+class Ticket(WithDefaults):
     """What a member of a guild asks for help with. ``request_id`` is the caller's own name for it."""
 
     __tablename__ = "tickets"
@@ -96,7 +96,7 @@ class Ticket(Base):
     request_id: Mapped[str | None] = mapped_column(String(64))
 
 
-class TicketMessage(Base):
+class TicketMessage(WithDefaults):
     """A message in a ticket's channel. A Discord message (``message_id`` other than 0) is there once."""
 
     __tablename__ = "ticket_messages"
@@ -121,7 +121,7 @@ class TicketMessage(Base):
     is_system_message: Mapped[bool] = mapped_column(default=False)
 
 
-class Log(Base):
+class Log(WithDefaults):
     """Something that happened in a guild. ``details`` is JSON as text."""
 
     __tablename__ = "logs"
@@ -164,7 +164,7 @@ class Log(Base):
     request_id: Mapped[str | None] = mapped_column(String(64))
 
 
-class Track(Base):
+class Track(WithDefaults):
     """A piece of music that somebody asked for. ``duration`` is in seconds."""
 
     __tablename__ = "tracks"
@@ -187,7 +187,7 @@ class Track(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Queue(Base):
+class Queue(WithDefaults):
     """A track's place in a guild's queue: 1 is next, and no number is left out."""
 
     __tablename__ = "queues"
@@ -209,7 +209,7 @@ class Queue(Base):
     track: Mapped[Track] = relationship(lazy="raise_on_sql", viewonly=True)
 
 
-class MusicSession(Base):
+class MusicSession(WithDefaults):
     """What a guild listens to, and where. ``current_track_id`` is the track that plays."""
 
     __tablename__ = "music_sessions"
@@ -232,7 +232,7 @@ class MusicSession(Base):
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class UserAvatarStats(Base):
+class UserAvatarStats(WithDefaults):
     """How often a user changes avatars. ``average_change_frequency`` is in days from one to the next."""
 
     __tablename__ = "user_avatar_stats"
@@ -249,7 +249,7 @@ class UserAvatarStats(Base):
     average_change_frequency: Mapped[float | None] = mapped_column(Float)
 
 
-class AvatarHistory(Base):
+class AvatarHistory(WithDefaults):
     """A change of a user's avatar or banner; of the avatar in one guild, if ``guild_id`` is given."""
 
     __tablename__ = "avatar_histories"

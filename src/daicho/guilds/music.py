@@ -4,11 +4,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from daicho.core.dialect import insert
-from daicho.core.errors import Invalid
+from daicho.core.language import Text
 from daicho.core.operation import Mode, Store, operation, query
 from daicho.core.page import Page, keyset
 from daicho.core.types import now
-from daicho.guilds.checking import row_key, whole_row
+from daicho.guilds.checking import check_amount, row_key, whole_row
 from daicho.guilds.enums import LoopMode, MusicSource
 from daicho.guilds.models import MusicSession, Track
 from daicho.guilds.playing import FRESH, change_session, last_change, of_guild, session_of, track_of
@@ -59,10 +59,7 @@ class Music(Store[Mode]):
             source=source,
             created_at=now(),
         )
-        if duration < 0:
-            raise Invalid(
-                f"duration is {duration}; 0 seconds or more", f"duration が {duration} です。0 秒以上です"
-            )
+        check_amount("duration", duration, Text("seconds", "秒"))
         statement = insert(session, Track).values(row).returning(Track)
         return session.execute(statement, execution_options=FRESH).scalar_one()
 

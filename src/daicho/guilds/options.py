@@ -8,6 +8,7 @@ from daicho.core.language import say
 from daicho.core.terminal import Terminal
 from daicho.core.types import SNOWFLAKE_MAX
 from daicho.guilds.enums import AvatarHistoryType, LogType, TicketCategory, TicketPriority, TicketStatus
+from daicho.guilds.mention import copied_id
 from daicho.guilds.needs import GuildLedger, LiveGuildLedger
 
 
@@ -18,15 +19,15 @@ def terminal_of(context: typer.Context) -> Terminal[GuildLedger, LiveGuildLedger
 
 
 def discord_id(text: str) -> int:
-    """Read a Discord id. Raises typer.BadParameter."""
-    if text.isascii() and text.isdigit() and len(text) <= len(str(SNOWFLAKE_MAX)):
-        number = int(text)
-        if number <= SNOWFLAKE_MAX:
-            return number
+    """Read a Discord id, or a mention of it: ``<@5>``. Raises typer.BadParameter."""
+    number = copied_id(text)
+    if number is not None and number <= SNOWFLAKE_MAX:
+        return number
     raise typer.BadParameter(
         say(
-            f"{text!r} is no Discord id; write its digits: 123456789012345678",
-            f"{text!r} は Discord の ID ではありません。123456789012345678 のように数字で書いてください",
+            f"{text!r} is no Discord id; write its digits, or a mention: 123456789012345678, '<@123>'",
+            f"{text!r} は Discord の ID ではありません。数字かメンションで書いてください:"
+            " 123456789012345678、'<@123>'",
         )
     )
 

@@ -5,11 +5,14 @@ One guild's own page stands in ``page_guild``, its parts in ``page_tickets``, ``
 """
 
 from daicho.core.elements import Chip, Moment, Row, Rows, box, show, words
+from daicho.core.errors import Invalid
 from daicho.core.language import Text, say
+from daicho.core.page import Page
 from daicho.core.screen import Console, PlainPager, Screen
 from daicho.guilds import page_avatars, page_guild, page_ticket
 from daicho.guilds.needs import LiveGuildLedger
-from daicho.guilds.page_words import guild_address
+from daicho.guilds.page_lists import Notice
+from daicho.guilds.page_words import guild_address, shortened
 from daicho.guilds.schemas import GuildSummary
 
 AT_ONCE = 24
@@ -47,12 +50,18 @@ class Overview:
             )
         with box("d-section") as self._root:
             self._cards = Rows(box("d-cards d-guilds"), lambda guild: guild.settings.guild_id, _card)
+            self._notice = Notice()
             self._pager = PlainPager(screen, self._turn_page, screen.query.get("after"))
         self._empty_state()
 
     async def look(self) -> None:
         """Bring the page up to date."""
-        page = await self._guilds.list_guilds(limit=AT_ONCE, cursor=self._pager.cursor)
+        wrong = ""
+        try:
+            page = await self._guilds.list_guilds(limit=AT_ONCE, cursor=self._pager.cursor)
+        except Invalid as error:
+            page, wrong = Page([]), str(error)
+        self._notice.take(wrong, self._screen.path)
         self._cards.show(page.items)
         self._pager.show(page.next)
         some = bool(page.items) or self._pager.cursor is not None
@@ -101,7 +110,9 @@ def _card(guild: GuildSummary) -> Row[GuildSummary]:
         going_on.root.classes(**{"add" if guild.tickets_in_progress else "remove": "d-live"})
         track = guild.playing
         playing.set_text(
-            f"{track.title} · {track.artist}" if track else say("Nothing plays", "再生していません")
+            shortened(f"{shortened(track.title)} · {track.artist}")
+            if track
+            else say("Nothing plays", "再生していません")
         )
         playing.classes(**{"remove" if track else "add": "d-quiet"})
         queued.set_text(say(f"{guild.queued:,} queued", f"待機 {guild.queued:,} 曲"))

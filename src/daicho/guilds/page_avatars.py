@@ -12,7 +12,7 @@ from daicho.guilds.enums import AvatarHistoryType
 from daicho.guilds.models import AvatarHistory, UserAvatarStats
 from daicho.guilds.needs import LiveGuildLedger
 from daicho.guilds.page_lists import AT_ONCE, FilteredTable
-from daicho.guilds.page_words import AVATAR_TYPES, Address, guild_address, options, typed_id
+from daicho.guilds.page_words import AVATAR_TYPES, Address, guild_address, options, shortened, typed_id
 
 COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 """Only such a colour becomes part of a style."""
@@ -63,7 +63,7 @@ class Avatars:
             if guild_id is None:
                 self._table.filters.text("guild", say("Guild", "サーバー"), hint, 30)
             self._table.filters.select("type", say("Type", "種類"), options(AVATAR_TYPES))
-        self._statistics = Statistics()
+        self._statistics = Statistics(of_one_guild=guild_id is not None)
         titles = (
             (say("Time", "日時"), ""),
             (say("User", "ユーザー"), ""),
@@ -91,16 +91,20 @@ class Avatars:
         return await self._guilds.list_avatar_changes(
             user_id=typed_id(chosen["user"]),
             guild_id=guild_id,
-            history_type=next((one for one in AvatarHistoryType if one == chosen["type"]), None),
+            history_type=self._table.filters.choice("type", AvatarHistoryType),
             limit=AT_ONCE,
             cursor=cursor,
         )
 
 
 class Statistics:
-    """How often a user changes avatars, in all guilds; hidden while no user is chosen."""
+    """How often a user changes avatars, in all guilds; hidden while no user is chosen.
 
-    def __init__(self) -> None:
+    Args:
+        of_one_guild: whether they stand over the changes in one guild only, so that this must be said.
+    """
+
+    def __init__(self, *, of_one_guild: bool) -> None:
         title = say("The user's statistics", "ユーザーの統計")
         with box("d-section", "section", aria_label=title, hidden=True) as self._root:
             with box("d-tiles"):
@@ -108,6 +112,12 @@ class Statistics:
                 self._banners = Tile(say("Banner changes", "バナーの変更"))
                 self._every = Tile(say("Days from one to the next", "変更の平均間隔 (日)"))
                 self._format = Tile(say("Usual format", "よく使う形式"))
+            if of_one_guild:
+                counted = say(
+                    "These figures count all guilds; the table lists the changes in this one.",
+                    "この集計は全サーバーでの変更が対象です。下の表はこのサーバーの分だけです。",
+                )
+                words(counted, "d-small d-quiet", "div")
             with box("d-row d-small d-quiet"):
                 words(say("First seen", "初回"))
                 self._first = Moment()
@@ -125,7 +135,7 @@ class Statistics:
         self._banners.take(f"{stats.total_banner_changes:,}")
         every = stats.average_change_frequency
         self._every.take("–" if every is None else f"{every:,.1f}")
-        self._format.take(stats.most_used_format or "–")
+        self._format.take(shortened(stats.most_used_format or "–"))
         self._first.take(stats.first_seen)
         self._last.take(stats.last_avatar_change)
         self._last_banner.take(stats.last_banner_change)
@@ -146,7 +156,7 @@ def _row(change: AvatarHistory) -> Row[AvatarHistory]:
             Address("d-small d-quiet").take(change.old_avatar_url)
             Address("d-small").take(change.new_avatar_url)
         _colour(change.dominant_color)
-        words(change.image_format or "–", "d-quiet")
+        words(shortened(change.image_format or "–"), "d-quiet")
         words(size(change.image_size), "d-right d-number")
     return Row(root, lambda _: None)
 
@@ -155,7 +165,8 @@ def _colour(colour: str | None) -> None:
     with box("d-row d-tight"):
         if colour is not None and COLOUR.fullmatch(colour):
             box("d-swatch", "i", aria_hidden="true").style(f"--swatch:{colour}")
-        words(colour or "–", "d-mono d-cut", title=colour)
+        shown = shortened(colour or "–")
+        words(shown, "d-mono d-cut", title=shown)
 
 
 def size(count: int | None) -> str:

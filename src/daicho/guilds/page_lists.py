@@ -3,14 +3,31 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from daicho.core.elements import Row, Rows, box, show, words
+from daicho.core.elements import Row, Rows, box, set_attribute, show, words
 from daicho.core.errors import Invalid
 from daicho.core.filters import Filters
+from daicho.core.language import say
 from daicho.core.page import Page
 from daicho.core.screen import Pager, Screen
 
 AT_ONCE = 25
 T = TypeVar("T")
+
+
+class Notice:
+    """Why a list shows nothing; a way to its beginning where its place in the address is at fault."""
+
+    def __init__(self) -> None:
+        with box("d-sheet d-empty d-slim", role="status", hidden=True) as self._root:
+            self._why = words("")
+            self._anew = words(say("From the beginning ›", "最初から表示 ›"), "d-link", "a", hidden=True)
+
+    def take(self, why: str, anew: str | None = None) -> None:
+        """Say why, and lead to an address if one is given; an empty text hides the notice."""
+        self._why.set_text(why)
+        set_attribute(self._anew, "href", anew)
+        show(self._anew, anew is not None)
+        show(self._root, bool(why))
 
 
 class FilteredTable(Generic[T]):
@@ -49,8 +66,7 @@ class FilteredTable(Generic[T]):
                     for title, style in titles:
                         words(title, style)
                 self._rows = Rows(box(), key, make)
-            with box("d-sheet d-empty d-slim", role="status", hidden=True) as self._empty:
-                self._why = words("")
+            self._notice = Notice()
             self._pager = Pager(self._screen, self._turn_page, self._screen.query.get("after"))
 
     async def look(self) -> list[T]:
@@ -65,8 +81,9 @@ class FilteredTable(Generic[T]):
         self.filters.offer_to_clear()
         show(self._table, bool(page.items))
         nothing, no_match = self._texts
-        show(self._empty, not page.items)
-        self._why.set_text(wrong or (no_match if self.filters.any else nothing))
+        why = wrong or (no_match if self.filters.any else nothing)
+        anew = self._screen.address(self.filters.chosen) if wrong and self._pager.cursor else None
+        self._notice.take("" if page.items else why, anew)
         return page.items
 
     async def _choose(self) -> None:

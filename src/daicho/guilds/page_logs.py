@@ -14,10 +14,7 @@ from daicho.guilds.enums import LogType
 from daicho.guilds.models import Log
 from daicho.guilds.needs import LiveGuildLedger
 from daicho.guilds.page_lists import AT_ONCE, FilteredTable
-from daicho.guilds.page_words import LOG_TYPES, options, typed_id
-
-ACTION = 300
-"""Characters of an action that a row shows; all of it is in what unfolds."""
+from daicho.guilds.page_words import LOG_TYPES, SHORT, options, shortened, typed_id
 
 
 class Logs:
@@ -55,9 +52,10 @@ class Logs:
 
     async def _ask(self, cursor: str | None) -> Page[Log]:
         filters = self._table.filters
+        filters.check_days("from", "to")
         return await self._guilds.list_logs(
             self._guild_id,
-            log_type=next((one for one in LogType if one == filters.chosen["type"]), None),
+            log_type=filters.choice("type", LogType),
             user_id=typed_id(filters.chosen["user"]),
             moderator_id=typed_id(filters.chosen["moderator"]),
             channel_id=typed_id(filters.chosen["channel"]),
@@ -83,7 +81,7 @@ class Logs:
                 moment(log.timestamp)
                 with box():
                     Chip(str(LOG_TYPES[log.log_type]))
-                words(log.action[:ACTION], "", "b", dir="auto")
+                words(shortened(log.action), "", "b", dir="auto")
                 for label, one in (
                     (say("User", "対象ユーザー"), log.user_id),
                     (say("Moderator", "実行者"), log.moderator_id),
@@ -120,7 +118,7 @@ class Logs:
             found = await again()
             return None if found is None else readable(found.details)
 
-        if len(log.action) > ACTION:
+        if len(log.action) > SHORT:
             words(say("Action", "内容"), "d-label", "div")
             LongText(self._screen, log.action, action, "d-pre")
         words(say("Details", "詳細"), "d-label", "div")

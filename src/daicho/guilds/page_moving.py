@@ -1,9 +1,13 @@
 """The ways to close, assign and re-prioritise a ticket on its page. They show what the ledger says."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+
+from nicegui import ui
 
 from daicho.core.elements import Words, box, set_attribute, show, words
-from daicho.core.errors import DaichoError, NotFound
+from daicho.core.errors import DaichoError, NotFound, Unavailable
 from daicho.core.language import Text, say
 from daicho.core.operation import Async
 from daicho.core.screen import Screen
@@ -30,6 +34,13 @@ SUBMITTED = """(event) => {
   event.preventDefault();
   emit(new FormData(event.target).get("user"));
 }"""
+REFOCUS = """setTimeout(() => {
+  const here = document.activeElement;
+  if (!here || here === document.body || here.hidden) document.getElementById(%s)?.focus();
+})"""
+"""Who used a button that is offered no more would have to begin again at the top of the page."""
+READABLE_SECONDS = 2.0
+"""How long a refusal stands at least, even if its cause has passed."""
 
 
 class Moving:
@@ -53,6 +64,7 @@ class Moving:
             self._assignee_field()
             with box("d-banner", role="alert", hidden=True) as self._refusal:
                 self._title, self._reason = words("", tag="b"), words("")
+        self._passing_since: float | None = None
 
     def take(self, ticket: Ticket) -> None:
         """Offer what can be done with the ticket as it is now."""
@@ -61,6 +73,9 @@ class Moving:
         for priority, button in self._priorities.items():
             set_attribute(button, "aria-pressed", "true" if priority is ticket.priority else "false")
         show(self._unassign, ticket.assigned_to is not None)
+        since = self._passing_since
+        if since is not None and monotonic() - since >= READABLE_SECONDS:
+            self._hide_refusal()  # the database has answered
 
     # -- what is drawn -----------------------------------------------------------------------------------
 
@@ -72,8 +87,22 @@ class Moving:
                 return await self._guilds.close_ticket(self._ticket_id)
             return await self._guilds.update_ticket(self._ticket_id, status=status)
 
-        self._screen.on(button, "click", self._doing(move))
+        async def move_on(_: object) -> None:
+            if await self._do(move):
+                self._refocus(self._offered_after(status))
+
+        self._screen.on(button, "click", move_on)
         return button
+
+    def _offered_after(self, status: TicketStatus) -> Words:
+        """The next move that is offered now, behind that to a status, or else the first."""
+        order = list(MOVES)
+        place = order.index(status) + 1
+        buttons = [self._moves[one] for one in order[place:] + order[:place]]
+        return next((button for button in buttons if not button.props.get("hidden")), buttons[0])
+
+    def _refocus(self, element: ui.element) -> None:
+        self._screen.client.run_javascript(REFOCUS % json.dumps(element.html_id))
 
     def _priority_buttons(self) -> dict[TicketPriority, Words]:
         label = say("Priority", "優先度")
@@ -88,7 +117,10 @@ class Moving:
         async def prioritise() -> Ticket | None:
             return await self._guilds.update_ticket(self._ticket_id, priority=priority)
 
-        self._screen.on(button, "click", self._doing(prioritise))
+        async def press(_: object) -> None:
+            await self._do(prioritise)
+
+        self._screen.on(button, "click", press)
         return button
 
     def _assignee_field(self) -> None:
@@ -96,8 +128,8 @@ class Moving:
             with box("d-field", "label"):
                 words(say("Assign to", "担当者を決める"))
                 hint = say("Discord ID", "Discord の ID")
-                box("", "input", type="text", name="user", placeholder=hint, maxlength=30, autocomplete="off",
-                    inputmode="numeric", required=True)  # fmt: skip
+                field = box("", "input", type="text", name="user", placeholder=hint, maxlength=30,
+                            autocomplete="off", inputmode="numeric", required=True)  # fmt: skip
             words(say("Assign", "決定"), "d-button", "button", type="submit")
             self._unassign = words(
                 say("Unassign", "担当を外す"), "d-button", "button", type="button", hidden=True
@@ -114,16 +146,14 @@ class Moving:
         async def take_away() -> Ticket | None:
             return await self._guilds.update_ticket(self._ticket_id, assigned_to=None)
 
+        async def unassign(_: object) -> None:
+            if await self._do(take_away):
+                self._refocus(field)
+
         self._screen.on(form, "submit", assign, SUBMITTED)
-        self._screen.on(self._unassign, "click", self._doing(take_away))
+        self._screen.on(self._unassign, "click", unassign)
 
     # -- what is done ------------------------------------------------------------------------------------
-
-    def _doing(self, act: Callable[[], Awaitable[Ticket | None]]) -> Callable[[object], Awaitable[None]]:
-        async def handle(_: object) -> None:
-            await self._do(act)
-
-        return handle
 
     async def _do(self, act: Callable[[], Awaitable[Ticket | None]]) -> bool:
         """Ask the ledger; say why not if it refuses. The page shows what has become of the ticket."""
@@ -134,8 +164,13 @@ class Moving:
             # On the banner it would stand only until the page looks again, which it does every few seconds.
             self._title.set_text(str(type(error).title))
             self._reason.set_text(str(error))
+            self._passing_since = monotonic() if isinstance(error, Unavailable) else None
             show(self._refusal, True)
             return False
-        show(self._refusal, False)
+        self._hide_refusal()
         await self._look()
         return True
+
+    def _hide_refusal(self) -> None:
+        self._passing_since = None
+        show(self._refusal, False)

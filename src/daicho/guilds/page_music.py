@@ -6,7 +6,7 @@ from daicho.core.page import LIMIT_MAX
 from daicho.core.screen import Screen
 from daicho.guilds.models import MusicSession, Queue, Track
 from daicho.guilds.needs import LiveGuildLedger
-from daicho.guilds.page_words import LOOPS, SOURCES, Address, clock
+from daicho.guilds.page_words import LOOPS, SOURCES, Address, clock, shortened
 
 AT_ONCE = 50
 """Entries of the queue that are shown at first, and with each wish for more."""
@@ -92,8 +92,8 @@ class Playing:
         if session is not None:
             self._take_session(session)
         if track is not None:
-            self._title.set_text(track.title)
-            self._artist.set_text(track.artist)
+            self._title.set_text(shortened(track.title))
+            self._artist.set_text(shortened(track.artist))
             self._length.set_text(_length(track))
             self._source.set_text(SOURCES[track.source])
             self._address.take(track.url)
@@ -106,11 +106,12 @@ class Playing:
 
 def _row(entry: Queue) -> Row[Queue]:
     track = entry.track
+    title, artist = shortened(track.title), shortened(track.artist)
     with box("d-tr", "li") as root:
         place = words("", "d-right d-number d-quiet")
         with box("d-two"):
-            words(track.title, tag="b", title=track.title, dir="auto")
-            words(track.artist, "d-quiet d-small", title=track.artist, dir="auto")
+            words(title, tag="b", title=title, dir="auto")
+            words(artist, "d-quiet d-small", title=artist, dir="auto")
         words(entry.added_by, "d-mono")
         Moment().take(entry.created_at)
         words(_length(track), "d-right d-number")

@@ -5,6 +5,10 @@ from daicho.core.language import say
 from daicho.core.screen import Screen
 from daicho.guilds.models import GuildSettings
 from daicho.guilds.needs import LiveGuildLedger
+from daicho.guilds.page_words import shortened
+
+FEATURES = 100
+"""Names of features that are shown."""
 
 
 class SettingsOfGuild:
@@ -17,6 +21,7 @@ class SettingsOfGuild:
             with fact(say("Features", "有効な機能")), box("", "dd"):
                 features = box("d-chips", "ul", aria_label=say("Features", "有効な機能"))
                 self._features: Rows[str] = Rows(features, lambda name: name, _feature)
+                self._rest = words("", "d-quiet d-small", hidden=True)
                 self._none = words(say("None", "なし"), "d-quiet", hidden=True)
             self._ids = {
                 "log_channel_id": Fact(say("Log channel", "ログチャンネル"), "d-mono"),
@@ -37,10 +42,12 @@ class SettingsOfGuild:
             self._take(settings)
 
     def _take(self, settings: GuildSettings) -> None:
-        self._prefix.take(settings.prefix)
+        self._prefix.take(shortened(settings.prefix))
         named = (name.strip() for name in settings.features_enabled.split(","))
         names = list(dict.fromkeys(name for name in named if name))
-        self._features.show(names)
+        self._features.show(names[:FEATURES])
+        self._rest.set_text(say(f"and {len(names) - FEATURES:,} more", f"ほか {len(names) - FEATURES:,} 件"))
+        show(self._rest, len(names) > FEATURES)
         show(self._none, not names)
         for name, shown in self._ids.items():
             number = getattr(settings, name)
@@ -50,6 +57,6 @@ class SettingsOfGuild:
 
 
 def _feature(name: str) -> Row[str]:
-    with box("d-chip d-expertise", "li", title=name) as root:
-        words(name, dir="auto")
+    with box("d-chip d-expertise", "li", title=shortened(name)) as root:
+        words(shortened(name), dir="auto")
     return Row(root, lambda _: None)

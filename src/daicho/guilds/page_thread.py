@@ -1,5 +1,7 @@
 """What was said in a ticket's channel, on the ticket's page: followed as the bot records it."""
 
+from collections.abc import Callable
+
 from daicho.core.elements import box, moment, show, words
 from daicho.core.language import say
 from daicho.core.operation import Async
@@ -95,30 +97,45 @@ class Line:
                 moment(message.timestamp)
 
 
-class Description:
-    """What a ticket is about, in its asker's words; hidden while nothing is said."""
+class Passage:
+    """A text of the ticket itself, as its asker wrote it; hidden while there is none.
 
-    def __init__(self, ticket_id: int, guilds: GuildStore[Async], screen: Screen) -> None:
-        self._ticket_id, self._guilds, self._screen = ticket_id, guilds, screen
+    Args:
+        name: what it is called.
+        text_of: which text of a ticket it is.
+        ticket_id, guilds: where it is read again when more of it is wanted.
+        screen: the page.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        text_of: Callable[[Ticket], str],
+        ticket_id: int,
+        guilds: GuildStore[Async],
+        screen: Screen,
+    ) -> None:
+        self._text_of, self._ticket_id, self._guilds, self._screen = text_of, ticket_id, guilds, screen
         self._shown: int | None = None
-        title = say("Description", "内容")
-        with box("d-sheet d-passage", "section", aria_label=title, hidden=True) as self._root:
-            words(title, tag="h2")
+        with box("d-sheet d-passage", "section", aria_label=name, hidden=True) as self._root:
+            words(name, tag="h2")
             self._place = box()
 
     def take(self, ticket: Ticket) -> None:
-        """Show a ticket's description, drawn anew only if it is another than before."""
-        mark = hash(ticket.description)  # the text itself is not kept: it may be long, and readers many
+        """Show the text, drawn anew only if it is another than before."""
+        text = self._text_of(ticket)
+        mark = hash(text)  # the text itself is not kept: it may be long, and readers many
         if mark != self._shown:
             self._shown = mark
             self._place.clear()
-            show(self._root, bool(ticket.description))
-            with self._place:
-                LongText(self._screen, ticket.description or "", self._again, "d-pre")
+            show(self._root, bool(text))
+            if text:
+                with self._place:
+                    LongText(self._screen, text, self._again, "d-pre")
 
     async def _again(self) -> str | None:
         ticket = await self._guilds.get_ticket(self._ticket_id)
-        return None if ticket is None else ticket.description
+        return None if ticket is None else self._text_of(ticket)
 
 
 def _place(message: TicketMessage) -> tuple[object, int]:

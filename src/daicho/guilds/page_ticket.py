@@ -8,17 +8,20 @@ from daicho.core.screen import Console, Screen
 from daicho.guilds.models import Ticket
 from daicho.guilds.needs import LiveGuildLedger
 from daicho.guilds.page_moving import Moving
-from daicho.guilds.page_thread import Description, Thread
+from daicho.guilds.page_thread import Passage, Thread
 from daicho.guilds.page_tickets import Age
 from daicho.guilds.page_words import (
     CATEGORIES,
+    SHORT,
     guild_address,
     missing,
     number_in,
     priority_chip,
+    shortened,
     status_chip,
     ticket_address,
 )
+from daicho.guilds.titles import titled
 
 
 def register(console: Console[LiveGuildLedger]) -> None:
@@ -50,7 +53,7 @@ class TicketPage(OnePageWithCost[Ticket, "Drawn"]):
         return Drawn(found, self._ledger, self._screen, self)
 
     async def _take(self, drawn: "Drawn", found: Ticket) -> None:
-        self._screen.name(f"#{found.id} {found.title[:100]}")
+        self._screen.name(f"#{found.id} {titled(found.title)[:100]}")
         drawn.take(found)
         await drawn.thread.look()
 
@@ -72,17 +75,33 @@ class Drawn:
                 self._facts = Facts(ticket)
                 self.cost = Cost(ledger.usage, f"ticket:{ticket.id}")
             with box("d-section d-roomy"):
-                self._description = Description(ticket.id, ledger.guilds, screen)
+                self._passages = [
+                    Passage(name, text_of, ticket.id, ledger.guilds, screen)
+                    for name, text_of in (
+                        (say("Whole title", "件名の全文"), _long_title),
+                        (say("Description", "内容"), _description),
+                    )
+                ]
                 self.thread = Thread(ticket, ledger.guilds, screen)
 
     def take(self, ticket: Ticket) -> None:
         """Show the ticket as it is now."""
-        self._title.set_text(ticket.title)
+        self._title.set_text(shortened(titled(ticket.title)))
         self._status.take(ticket.status)
         self._priority.take(ticket.priority)
         self._moving.take(ticket)
         self._facts.take(ticket)
-        self._description.take(ticket)
+        for passage in self._passages:
+            passage.take(ticket)
+
+
+def _long_title(ticket: Ticket) -> str:
+    """The title, if the heading cannot show all of it."""
+    return ticket.title if len(ticket.title) > SHORT else ""
+
+
+def _description(ticket: Ticket) -> str:
+    return ticket.description or ""
 
 
 class Facts:

@@ -12,15 +12,18 @@ from daicho.core.screen import Pager, Screen
 from daicho.guilds.enums import ENDED, TicketCategory, TicketPriority, TicketStatus
 from daicho.guilds.models import Ticket
 from daicho.guilds.needs import LiveGuildLedger
+from daicho.guilds.page_lists import Notice
 from daicho.guilds.page_words import (
     CATEGORIES,
     PRIORITIES,
     STATUSES,
     options,
     priority_chip,
+    shortened,
     ticket_address,
     typed_id,
 )
+from daicho.guilds.titles import titled
 
 AT_ONCE = 10
 """Tickets of a column that are shown."""
@@ -42,8 +45,7 @@ class Board:
         self._guilds, self._screen, self._guild_id = ledger.guilds, screen, guild_id
         self._filters = Filters(screen, self._choose)
         self._filter_fields()
-        with box("d-sheet d-empty d-slim", role="status", hidden=True) as self._no_id:
-            self._wrong = words("")
+        self._notice = Notice()
         with box("d-board") as self._board:
             self._columns = {
                 status: Column(status, screen, self._turn_page, screen.query.get(f"{status}_after"))
@@ -55,14 +57,14 @@ class Board:
         self._filters.offer_to_clear()
         try:
             criteria = self._criteria()
+            pages = [await self._read(column, criteria) for column in self._columns.values()]
         except Invalid as error:
-            self._wrong.set_text(str(error))
-            show(self._no_id, True)
+            placed = any(column.pager.cursor for column in self._columns.values())
+            self._notice.take(str(error), self._screen.address(self._filters.chosen) if placed else None)
             show(self._board, False)
             return
-        show(self._no_id, False)
+        self._notice.take("")
         show(self._board, True)
-        pages = [await self._read(column, criteria) for column in self._columns.values()]
         counts = (await self._guilds.get_ticket_statistics(self._guild_id))["status_distribution"]
         for (status, column), page in zip(self._columns.items(), pages, strict=True):
             column.take(page, None if self._filters.any else counts.get(status, 0))
@@ -77,12 +79,11 @@ class Board:
 
     def _criteria(self) -> Criteria:
         chosen = self._filters.chosen
-        priority = {str(one.value): one for one in TicketPriority}.get(chosen["priority"])
         return Criteria(
             user_id=typed_id(chosen["user"]),
             assigned_to=typed_id(chosen["assignee"]),
-            category=next((one for one in TicketCategory if one == chosen["category"]), None),
-            priority=priority,
+            category=self._filters.choice("category", TicketCategory),
+            priority=self._filters.choice("priority", TicketPriority),
         )
 
     async def _choose(self) -> None:
@@ -150,7 +151,7 @@ def _card(ticket: Ticket) -> Row[Ticket]:
 
     def take(ticket: Ticket) -> None:
         age.take(ticket)
-        title.set_text(ticket.title)
+        title.set_text(shortened(titled(ticket.title)))
         priority.take(ticket.priority)
         category.set_text(str(CATEGORIES[ticket.category]))
         assignee.set_text(f"→ {ticket.assigned_to}")

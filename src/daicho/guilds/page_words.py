@@ -22,6 +22,7 @@ from daicho.guilds.enums import (
     TicketPriority,
     TicketStatus,
 )
+from daicho.guilds.mention import copied_id
 
 V = TypeVar("V", bound=Enum)
 K = TypeVar("K", bound=StrEnum)
@@ -87,10 +88,10 @@ SOURCES: Mapping[MusicSource, str] = {
     MusicSource.SOUNDCLOUD: "SoundCloud",
     MusicSource.URL: "URL",
 }
-MENTION = re.compile(r"<(?:@[!&]?|#)([0-9]{1,19})>|([0-9]{1,19})")
-"""An id as people copy it: its digits, or a user, role or channel as Discord writes it in a message."""
-LINKED = re.compile(r"https://[^\s\x00-\x1f\x7f\\]+")
+LINKED = re.compile(r"https://[^\s\x00-\x1f\x7f\\]{1,4000}")
 """Only such an address becomes a link: a record may hold any text."""
+SHORT = 300
+"""Characters of a text that stands on a few lines: a browser takes seconds to lay out 100,000."""
 
 
 # -- addresses and ids -------------------------------------------------------------------------------
@@ -124,18 +125,23 @@ def typed_id(text: str) -> int | None:
     """
     if not text:
         return None
-    found = MENTION.fullmatch(text)
-    if found is None:
+    number = copied_id(text)
+    if number is None:
         raise Invalid(
             f"{text[:40]!r} is no Discord id: a whole number is wanted",
             f"{text[:40]!r} は Discord の ID ではありません。数字で入力してください",
         )
-    return snowflake("ID", int(found[1] or found[2]))
+    return snowflake("ID", number)
 
 
 def options(texts: Mapping[K, Text]) -> list[tuple[str, str]]:
     """What a filter offers of an enum kept as text: all, and each of its values."""
     return [("", say("All", "すべて")), *((str(kind), str(text)) for kind, text in texts.items())]
+
+
+def shortened(text: str) -> str:
+    """Return a text, or its beginning if it is long."""
+    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 
 # -- small things ------------------------------------------------------------------------------------
@@ -147,11 +153,13 @@ class ValueChip(Generic[V]):
     Args:
         texts: what each value is called.
         colours: the classes of each value.
+        role: what it is to those who do not see it; a ``status`` is read out when it changes.
     """
 
-    def __init__(self, texts: Mapping[V, Text], colours: Mapping[V, str]) -> None:
+    def __init__(self, texts: Mapping[V, Text], colours: Mapping[V, str], role: str | None = None) -> None:
         self._texts, self._colours = texts, colours
         self._chip = Chip("", "")
+        set_attribute(self._chip.root, "role", role)
         self._value: V | None = None
 
     def take(self, value: V) -> None:
@@ -164,7 +172,7 @@ class ValueChip(Generic[V]):
 
 def status_chip() -> ValueChip[TicketStatus]:
     """Add a label that says how far a ticket is."""
-    return ValueChip(STATUSES, STATUS_COLOURS)
+    return ValueChip(STATUSES, STATUS_COLOURS, "status")
 
 
 def priority_chip() -> ValueChip[TicketPriority]:
@@ -178,12 +186,12 @@ class Address:
     def __init__(self, classes: str = "") -> None:
         self._link = words("", f"d-url {classes}", "a", target="_blank", rel="noopener noreferrer")
 
-    def take(self, address: str | None, text: str | None = None) -> None:
-        """Show an address, under another text if one is given; a dash for None."""
+    def take(self, address: str | None) -> None:
+        """Show an address; a dash for None."""
         linked = LINKED.fullmatch(address or "")
-        self._link.set_text(text or address or "–")
+        self._link.set_text(shortened(address or "–"))
         set_attribute(self._link, "href", address if linked else None)
-        set_attribute(self._link, "title", address)
+        set_attribute(self._link, "title", address and shortened(address))
         self._link.classes(**{"add" if linked else "remove": "d-link"})
 
 

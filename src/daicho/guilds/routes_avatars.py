@@ -9,7 +9,8 @@ from daicho.core.web import problems
 from daicho.guilds.enums import AvatarHistoryType
 from daicho.guilds.routes_common import Cursor, Guilds, IdempotencyKey, Limit
 from daicho.guilds.schemas import AVATARS, AvatarOut, AvatarStatsOut, AvatarStatsPage, AvatarUserOut
-from daicho.guilds.schemas_in import AvatarIn, Id
+from daicho.guilds.schemas_ids import Id
+from daicho.guilds.schemas_in import AvatarIn
 
 router = APIRouter(prefix="/avatars")
 

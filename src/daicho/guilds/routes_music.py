@@ -10,7 +10,7 @@ from daicho.core.language import Text
 from daicho.core.operation import Async
 from daicho.core.web import problems
 from daicho.guilds.models import MusicSession
-from daicho.guilds.routes_common import Cursor, GuildId, Guilds, Limit, RowId
+from daicho.guilds.routes_common import Cursor, GuildId, Guilds, Limit, RowId, unkeyed
 from daicho.guilds.schemas import TRACK, MusicSessionOut, TrackOut, TrackPage
 from daicho.guilds.schemas_in import SessionIn, SessionUpdateIn, TrackIn
 from daicho.guilds.store import GuildStore
@@ -18,6 +18,7 @@ from daicho.guilds.store import GuildStore
 router = APIRouter(prefix="/{guild_id}")
 
 SESSION = Text("music session", "音楽セッション")
+TWICE = Text("a track that is sent twice is there twice", "同じ曲を 2 回送ると 2 曲になります")
 
 
 class _Room(Protocol):
@@ -44,7 +45,7 @@ async def list_tracks(
     return TrackPage.model_validate(await guilds.list_tracks(guild_id, limit=limit, cursor=cursor))
 
 
-@router.post("/tracks", status_code=status.HTTP_201_CREATED)
+@router.post("/tracks", status_code=status.HTTP_201_CREATED, dependencies=[unkeyed(TWICE)])
 async def create_track(guilds: Guilds, guild_id: GuildId, track: TrackIn) -> TrackOut:
     """Add a track. A new guild is registered."""
     return TrackOut.model_validate(await guilds.create_track(guild_id, **track.model_dump()))
@@ -82,18 +83,19 @@ async def change_session(
     ledger: Annotated[_Ledger, Depends(_ledger)], guild_id: GuildId, updates: SessionUpdateIn
 ) -> MusicSessionOut:
     """Pause, resume, loop, or say which track plays: all that is given, or none of it."""
+    given = updates.model_dump(exclude_unset=True)
     async with ledger.begin() as tx:
         session = await tx.guilds.get_music_session(guild_id)
         # The track first: who clears a guild's tracks holds them, and then its session.
-        if session is not None and "current_track_id" in updates.model_fields_set:
-            session = await tx.guilds.update_session_current_track(guild_id, updates.current_track_id)
+        if session is not None and "current_track_id" in given:
+            session = await tx.guilds.update_session_current_track(guild_id, given["current_track_id"])
             if session is None:
-                raise NotFound(TRACK, updates.current_track_id)
-        if session is not None and updates.is_paused is not None:
-            move = tx.guilds.pause if updates.is_paused else tx.guilds.resume
+                raise NotFound(TRACK, given["current_track_id"])
+        if session is not None and "is_paused" in given:
+            move = tx.guilds.pause if given["is_paused"] else tx.guilds.resume
             session = await move(guild_id)
-        if session is not None and updates.loop_mode is not None:
-            session = await tx.guilds.set_loop_mode(guild_id, updates.loop_mode)
+        if session is not None and "loop_mode" in given:
+            session = await tx.guilds.set_loop_mode(guild_id, given["loop_mode"])
         return _out(session, guild_id)
 
 

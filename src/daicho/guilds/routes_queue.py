@@ -8,13 +8,14 @@ from pydantic import BaseModel
 from daicho.core.errors import NotFound
 from daicho.core.language import Text
 from daicho.core.web import problems
-from daicho.guilds.routes_common import GuildId, Guilds, IdempotencyKey, Limit, RowId
+from daicho.guilds.routes_common import GuildId, Guilds, IdempotencyKey, Limit, RowId, unkeyed
 from daicho.guilds.schemas import TRACK, QueueOut, TakenOut
 from daicho.guilds.schemas_in import MoveIn, QueueIn
 
 router = APIRouter(prefix="/{guild_id}/queue")
 
 ENTRY = Text("queue entry", "キューの項目")
+ANOTHER = Text("sent twice, it takes another entry", "2 回送ると次の項目も取り出されます")
 NOTHING: dict[int | str, dict[str, Any]] = {204: {"description": "Nothing is left to play."}}
 
 
@@ -48,7 +49,7 @@ async def clear_queue(guilds: Guilds, guild_id: GuildId) -> dict[str, int]:
     return {"removed": await guilds.clear_queue(guild_id)}
 
 
-@router.post("/next", response_model=TakenOut, responses=NOTHING)
+@router.post("/next", response_model=TakenOut, responses=NOTHING, dependencies=[unkeyed(ANOTHER)])
 async def take_next(guilds: Guilds, guild_id: GuildId) -> TakenOut | Response:
     """Take what is to be played now, as the session's loop mode says. No two callers get the same entry.
 

@@ -1,16 +1,27 @@
 """A guild's tickets over HTTP. Another guild's ticket is not found under this one's path."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
 from daicho.core.errors import NotFound
+from daicho.core.language import Text
 from daicho.core.operation import Async
 from daicho.core.web import problems
 from daicho.guilds.enums import TicketCategory, TicketStatus
 from daicho.guilds.models import Ticket
-from daicho.guilds.routes_common import Cursor, GuildId, Guilds, IdempotencyKey, Limit, OfUser, RowId
+from daicho.guilds.routes_common import (
+    Cursor,
+    GuildId,
+    Guilds,
+    IdempotencyKey,
+    Limit,
+    OfUser,
+    RowId,
+    Since,
+    Until,
+    unkeyed,
+)
 from daicho.guilds.schemas import (
     TICKET,
     StatisticsOut,
@@ -19,11 +30,13 @@ from daicho.guilds.schemas import (
     TicketOut,
     TicketPage,
 )
-from daicho.guilds.schemas_in import Id, Priority, TicketIn, TicketMessageIn, TicketUpdateIn
+from daicho.guilds.schemas_ids import Id
+from daicho.guilds.schemas_in import Priority, TicketIn, TicketMessageIn, TicketUpdateIn
 from daicho.guilds.store import GuildStore
 
 router = APIRouter(prefix="/{guild_id}/tickets")
 
+NAMED = Text("a message's name is its message_id", "メッセージは message_id で区別されます")
 Statuses = Annotated[
     list[TicketStatus] | None, Query(alias="status", description="Only in one of these statuses.")
 ]
@@ -38,8 +51,8 @@ async def list_tickets(
     assigned_to: Annotated[Id | None, Query(description="Only those that this user works on.")] = None,
     category: TicketCategory | None = None,
     priority: Annotated[Priority | None, Query()] = None,
-    since: Annotated[datetime | None, Query(description="Opened at or after; with its zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Opened before; with its zone.")] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> TicketPage:
@@ -112,7 +125,12 @@ async def list_messages(
     return TicketMessagePage.model_validate(page)
 
 
-@router.post("/{ticket_id}/messages", status_code=status.HTTP_201_CREATED, responses=problems(404))
+@router.post(
+    "/{ticket_id}/messages",
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(404),
+    dependencies=[unkeyed(NAMED)],
+)
 async def add_message(
     guilds: Guilds, guild_id: GuildId, ticket_id: RowId, message: TicketMessageIn
 ) -> TicketMessageOut:

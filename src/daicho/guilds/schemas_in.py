@@ -1,14 +1,24 @@
-"""What comes into the guilds room as JSON. Discord ids are texts, or whole numbers where those are exact."""
+"""What comes into the guilds room as JSON."""
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, WrapValidator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapValidator,
+    field_validator,
+)
 
+from daicho.core.errors import DaichoError
 from daicho.core.language import Text
-from daicho.core.types import SNOWFLAKE_MAX
+from daicho.core.model import Base
 from daicho.guilds.enums import (
     AvatarHistoryType,
     LogType,
@@ -18,36 +28,26 @@ from daicho.guilds.enums import (
     TicketPriority,
     TicketStatus,
 )
+from daicho.guilds.models import (
+    AvatarHistory,
+    GuildSettings,
+    Log,
+    MusicSession,
+    Queue,
+    Ticket,
+    TicketMessage,
+    Track,
+)
+from daicho.guilds.schemas_ids import Id, wrong
 
 COUNT_MAX = 2**31 - 1
 LOGS_MAX = 10_000
 """Logs that one request may bring."""
-ID_DIGITS = len(str(SNOWFLAKE_MAX))
 
 
-def _discord_id(value: object) -> int:
-    if isinstance(value, float):
-        raise _error(
-            Text(
-                "is a number with a fraction or an exponent, which rounds ids; send it as text",
-                "小数または指数表記の数値では ID が丸められます。文字列で送ってください",
-            )
-        )
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= ID_DIGITS:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SNOWFLAKE_MAX:
-        raise _error(
-            Text(
-                f'is no Discord id; send digits as text, as "123456789012345678", at most {SNOWFLAKE_MAX}',
-                f'Discord の ID ではありません。"123456789012345678" のように数字の文字列で'
-                f"送ってください (最大 {SNOWFLAKE_MAX})",
-            )
-        )
-    return value
-
-
-def _error(reason: Text) -> PydanticCustomError:
-    return PydanticCustomError("value", "{reason}", {"reason": str(reason)})
+def _not_given() -> Any:
+    """Stands where nothing was given and null cannot be; who reads only what is set never meets it."""
+    return None
 
 
 def _priority(value: object) -> object:
@@ -57,21 +57,6 @@ def _priority(value: object) -> object:
     return str(value) if isinstance(value, bool) else value
 
 
-Id = Annotated[
-    int,
-    BeforeValidator(_discord_id),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^[0-9]{{1,{ID_DIGITS}}}$"},
-                {"type": "integer", "minimum": 0, "maximum": SNOWFLAKE_MAX},
-            ],
-            "description": "A Discord id, best as text.",
-            "examples": ["123456789012345678"],
-        }
-    ),
-]
-"""A Discord id."""
 Priority = Annotated[
     TicketPriority,
     BeforeValidator(_priority),
@@ -95,13 +80,29 @@ Place = Annotated[int, Field(strict=True, ge=1, le=COUNT_MAX)]
 
 
 class In(BaseModel):
-    """The base of what comes in: a name that is not known is an error, for it would be lost."""
+    """The base of what comes in: a name that is not known is an error, for it would be lost.
+
+    Each value is also checked as its column will check it, so that this too is told with its place.
+    """
 
     model_config = ConfigDict(extra="forbid")
+    table: ClassVar[type[Base]]
+
+    @field_validator("*")
+    @classmethod
+    def _fits_its_column(cls, value: object, info: ValidationInfo) -> object:
+        name = str(info.field_name)
+        try:
+            cls.table.row(**{name: value})
+        except DaichoError as error:  # its place stands before it already
+            raise wrong(Text(*(text.removeprefix(f"{name}: ") for text in error.message))) from None
+        return value
 
 
 class SettingsIn(In):
     """A guild's settings."""
+
+    table = GuildSettings
 
     log_channel_id: Id | None = None
     ticket_category_id: Id | None = None
@@ -113,6 +114,8 @@ class SettingsIn(In):
 
 class TicketIn(In):
     """A ticket that is opened."""
+
+    table = Ticket
 
     channel_id: Id
     user_id: Id
@@ -127,20 +130,25 @@ class TicketIn(In):
 class TicketUpdateIn(In):
     """Columns of a ticket that are set; what is not given stays, null empties one that may be empty."""
 
-    channel_id: Id | None = None
-    user_id: Id | None = None
+    table = Ticket
+
+    channel_id: Id = Field(default_factory=_not_given)
+    user_id: Id = Field(default_factory=_not_given)
     assigned_to: Id | None = None
-    category: TicketCategory | None = None
-    priority: Priority | None = None
-    status: TicketStatus | None = Field(
-        None, description="`closed` and `archived` set `closed_at`; the others empty it."
+    category: TicketCategory = Field(default_factory=_not_given)
+    priority: Priority = Field(default_factory=_not_given)
+    status: TicketStatus = Field(
+        default_factory=_not_given,
+        description="`closed` and `archived` set `closed_at`; the others empty it.",
     )
-    title: str | None = None
+    title: str = Field(default_factory=_not_given)
     description: str | None = None
 
 
 class TicketMessageIn(In):
     """A message in a ticket's channel."""
+
+    table = TicketMessage
 
     user_id: Id
     message_id: Id = Field(
@@ -153,6 +161,8 @@ class TicketMessageIn(In):
 
 class GuildLogIn(In):
     """Something that happened in a guild."""
+
+    table = Log
 
     log_type: LogType
     action: str = Field(examples=["Message Deleted"])
@@ -172,7 +182,8 @@ class GuildLogIn(In):
 
 
 _LOG: TypeAdapter[GuildLogIn] = TypeAdapter(GuildLogIn)
-_LOGS: TypeAdapter[list[GuildLogIn]] = TypeAdapter(Annotated[list[GuildLogIn], Field(max_length=LOGS_MAX)])
+Many = Annotated[list[GuildLogIn], Field(max_length=LOGS_MAX)]
+_LOGS: TypeAdapter[list[GuildLogIn]] = TypeAdapter(Many)
 
 
 def _one_or_many(value: object, _: Callable[[object], object]) -> GuildLogIn | list[GuildLogIn]:
@@ -180,12 +191,14 @@ def _one_or_many(value: object, _: Callable[[object], object]) -> GuildLogIn | l
     return _LOGS.validate_python(value) if isinstance(value, list) else _LOG.validate_python(value)
 
 
-LogsIn = Annotated[GuildLogIn | list[GuildLogIn], WrapValidator(_one_or_many)]
+LogsIn = Annotated[GuildLogIn | Many, WrapValidator(_one_or_many)]
 """One log, or several of which all are taken or none."""
 
 
 class TrackIn(In):
     """A piece of music that somebody asked for."""
+
+    table = Track
 
     title: str
     artist: str
@@ -199,6 +212,8 @@ class TrackIn(In):
 class QueueIn(In):
     """A track that joins the queue."""
 
+    table = Queue
+
     track_id: Key
     added_by: Id
     position: Place | None = Field(None, description="1 is next. Unset: the end.")
@@ -207,11 +222,15 @@ class QueueIn(In):
 class MoveIn(In):
     """Where an entry of a queue goes."""
 
+    table = Queue
+
     position: Place = Field(description="1 is next; beyond the end is the end.")
 
 
 class SessionIn(In):
     """Where a guild listens."""
+
+    table = MusicSession
 
     voice_channel_id: Id
     text_channel_id: Id
@@ -220,13 +239,17 @@ class SessionIn(In):
 class SessionUpdateIn(In):
     """What changes about what a guild listens to; what is not given stays."""
 
-    is_paused: bool | None = None
-    loop_mode: LoopMode | None = None
-    current_track_id: Key | None = Field(None, description="Null: none plays.")
+    table = MusicSession
+
+    is_paused: bool = Field(default_factory=_not_given, examples=[True])
+    loop_mode: LoopMode = Field(default_factory=_not_given, examples=["queue"])
+    current_track_id: Key | None = Field(None, description="Null: none plays.", examples=[1])
 
 
 class AvatarIn(In):
     """A change of a user's avatar or banner."""
+
+    table = AvatarHistory
 
     user_id: Id
     history_type: AvatarHistoryType

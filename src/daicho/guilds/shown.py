@@ -18,6 +18,7 @@ from daicho.guilds.models import (
     UserAvatarStats,
 )
 from daicho.guilds.schemas import GuildSummary
+from daicho.guilds.titles import titled
 
 
 def guild_table() -> Table:
@@ -87,7 +88,7 @@ def ticket_row(ticket: Ticket) -> Sequence[str]:
         _or_nothing(ticket.assigned_to),
         local(ticket.created_at),
         local(ticket.closed_at),
-        ticket.title,
+        titled(ticket.title),
     )
 
 
@@ -97,7 +98,7 @@ def put_ticket(ticket: Ticket) -> None:
     facts.add(
         [
             (say("ticket", "チケット"), str(ticket.id)),
-            (say("title", "件名"), ticket.title),
+            (say("title", "件名"), titled(ticket.title)),
             (say("status", "状態"), ticket.status),
             (say("priority", "優先度"), ticket.priority.name.lower()),
             (say("category", "カテゴリ"), ticket.category),

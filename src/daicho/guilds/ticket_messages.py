@@ -68,7 +68,7 @@ class TicketMessages(Store[Mode]):
             user_id=user_id,
             message_id=message_id,
             content=content,
-            timestamp=timestamp or now(),
+            timestamp=now() if timestamp is None else timestamp,
             is_system_message=is_system_message,
         )
 

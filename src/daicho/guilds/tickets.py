@@ -11,7 +11,7 @@ from daicho.core.errors import Invalid
 from daicho.core.operation import Mode, grouped, idempotent, operation, query
 from daicho.core.page import Page, check_limit, keyset
 from daicho.core.types import now, one_of, snowflake
-from daicho.guilds.checking import Row, changed_row, named_row, row_key, several
+from daicho.guilds.checking import Row, changed_row, named_row, period, row_key, several
 from daicho.guilds.enums import ENDED, TicketCategory, TicketPriority, TicketStatus
 from daicho.guilds.models import REQUESTED, Ticket
 from daicho.guilds.once import Once, insert_once
@@ -77,7 +77,7 @@ class Tickets(TicketMessages[Mode]):
             category=category,
             priority=priority,
             status=TicketStatus.OPEN,
-            created_at=created_at or now(),
+            created_at=now() if created_at is None else created_at,
             closed_at=None,
             title=title,
             description=description,
@@ -222,10 +222,7 @@ class Tickets(TicketMessages[Mode]):
             statement = statement.where(Ticket.category == one_of("category", category, TicketCategory))
         if priority is not None:
             statement = statement.where(Ticket.priority == one_of("priority", priority, TicketPriority))
-        if since is not None:
-            statement = statement.where(Ticket.created_at >= since)
-        if until is not None:
-            statement = statement.where(Ticket.created_at < until)
+        statement = statement.where(*period(Ticket.created_at, since, until))
         return keyset(session, statement, OLDEST_FIRST, limit=limit, cursor=cursor, descending=True)
 
 
@@ -254,13 +251,13 @@ def _changed(session: Session, ticket: Ticket, values: Row) -> Ticket:
 def _with_closing(ticket: Ticket, values: Row) -> Row:
     """Values to set, and the time of closing that goes with the status that the ticket will have."""
     ended = values.get("status", ticket.status) in ENDED
-    closed_at = values.get("closed_at")
-    if "closed_at" in values and ended != (closed_at is not None):
+    if "closed_at" in values and ended != (values["closed_at"] is not None):
         raise Invalid(
             "closed_at goes with a ticket that is closed or archived, and with no other",
             "closed_at は終了 (closed、archived) したチケットにだけ必要です",
         )
     if "closed_at" in values or "status" not in values:
         return values
-    before = ticket.closed_at if ticket.status in ENDED else None
-    return {**values, "closed_at": (before or now()) if ended else None}
+    # When a ticket ended that was closed without saying so (not by Daicho) is not known, and stays so.
+    closed_at = ticket.closed_at if ticket.status in ENDED else now()
+    return {**values, "closed_at": closed_at if ended else None}

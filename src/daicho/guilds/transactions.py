@@ -1,14 +1,17 @@
 """Transactions that a caller holds open itself, and the backup (seed 004, トランザクション管理)."""
 
+import asyncio
 import inspect
+import os
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from daicho.core.backup import backup
 from daicho.core.engine import Database
@@ -40,18 +43,14 @@ class Transactions(Store[Mode]):
         """
         return self.runner.transaction(self.room)
 
-    def async_session(
-        self: "Transactions[Async]", *, writes: bool = True
-    ) -> AbstractAsyncContextManager[AsyncSession]:
+    def async_session(self: "Transactions[Async]") -> AbstractAsyncContextManager[AsyncSession]:
         """Open an ``AsyncSession`` that the caller commits; what it has not committed is rolled back.
 
-        Args:
-            writes: False for one that only reads: on SQLite it neither waits for a writer nor keeps one
-                waiting.
-
-        Seed 004, ``async_session``.
+        On SQLite it waits for other writers at its first write only. One that read before that is refused
+        ("database is locked") if somebody has written meanwhile: to read and then write, use
+        ``transaction``. Unavailable, if it cannot begin or commit. Seed 004, ``async_session``.
         """
-        return self.runner.async_session(self.room, writes=writes)
+        return self.runner.async_session(self.room)
 
     @overload
     def get_session(self: "Transactions[Any]") -> AbstractContextManager[Session]: ...
@@ -95,7 +94,9 @@ class Transactions(Store[Mode]):
                 ``AsyncSession``; what it wrote the first time is undone.
 
         All of them happen, or none; each one's error comes out as for ``transaction``. Raises Invalid for
-        an async function on Ledger. Seed 004, ``execute_in_transaction``.
+        an async function on Ledger, for what is no function, and for one that commits, rolls back or closes
+        the session that all of them share (``begin_nested`` is its own). Seed 004,
+        ``execute_in_transaction``.
         """
         opened = self.transaction()
         if isinstance(opened, AbstractAsyncContextManager):
@@ -114,13 +115,19 @@ class Transactions(Store[Mode]):
         one's place. Raises Invalid for a folder that is none, and Unavailable if it cannot be written.
         Seed 004, ``backup_database``.
         """
+        if not isinstance(folder, str | os.PathLike):
+            raise Invalid(
+                f"folder: a path is needed, not {folder!r}", f"folder: パスを指定してください: {folder!r}"
+            )
         return backup(database, folder, "backup_kyrios")
 
 
 def _all(opened: AbstractContextManager[Session], operations: Iterable[Callable[[Any], Any]]) -> list[Any]:
-    with opened as session:
+    each = _iterated(operations)
+    with opened as session, _Shared(session) as shared:
         results = []
-        for operation in operations:
+        for operation in each:
+            shared.next(operation)
             is_async = inspect.iscoroutinefunction(operation)
             result = None if is_async else operation(session)
             if is_async or inspect.isawaitable(result):
@@ -129,6 +136,7 @@ def _all(opened: AbstractContextManager[Session], operations: Iterable[Callable[
                     f"{_name(operation)} is async, and Ledger cannot await it: use AsyncLedger",
                     f"{_name(operation)} は非同期関数で、Ledger では待てません。AsyncLedger を使ってください",
                 )
+            shared.check()
             results.append(result)
         return results
 
@@ -136,30 +144,106 @@ def _all(opened: AbstractContextManager[Session], operations: Iterable[Callable[
 async def _all_async(
     opened: AbstractAsyncContextManager[AsyncSession], operations: Iterable[Callable[[Any], Any]]
 ) -> list[Any]:
+    each = _iterated(operations)
     async with opened as session:
-        results = []
-        for operation in operations:
-            if inspect.iscoroutinefunction(operation):
-                results.append(await operation(session))
-                continue
-            first = await session.begin_nested()
-            result = await session.run_sync(operation)
-            if not inspect.isawaitable(result):
-                await first.commit()
-                results.append(result)
-                continue
+        with _Shared(session.sync_session) as shared:
+            results = []
+            for operation in each:
+                shared.next(operation)
+                results.append(await _one_async(session, operation, shared))
+            return results
+
+
+async def _one_async(session: AsyncSession, operation: Callable[[Any], Any], shared: "_Shared") -> object:
+    if not inspect.iscoroutinefunction(operation):
+        first = await session.begin_nested()
+        result = await session.run_sync(operation)
+        is_async = inspect.isawaitable(result)
+        if is_async:
             _discard(result)
-            await first.rollback()
-            results.append(await operation(session))
-        return results
+        shared.check()
+        if not is_async:
+            await first.commit()
+            return result
+        await first.rollback()
+    result = await operation(session)
+    shared.check()
+    return result
+
+
+class _Shared:
+    """A session that several functions share: none of them may end what is all of theirs.
+
+    Args:
+        session: the session; it must be left to the functions alone until the block has ended.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._refusal: Invalid | None = None
+        self._listening = (
+            ("before_commit", self._committing),
+            ("after_transaction_end", self._ended),
+        )
+
+    def __enter__(self) -> "_Shared":
+        for name, listener in self._listening:
+            event.listen(self._session, name, listener)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, listener in self._listening:
+            event.remove(self._session, name, listener)
+
+    def next(self, operation: object) -> None:
+        """Take note of whose turn it is. Raises Invalid for what is no function."""
+        if not callable(operation):
+            raise Invalid(
+                f"operations: {operation!r} is not a function of a session",
+                f"operations: セッションを受け取る関数ではありません: {operation!r}",
+            )
+        self._name = _name(operation)
+
+    def check(self) -> None:
+        """Raise Invalid if the function tried to end the transaction, whatever it made of being refused."""
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _committing(self, session: Session) -> None:
+        if not session.in_nested_transaction():
+            raise self._refuse()
+
+    def _ended(self, _: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None:
+            self._refuse()
+
+    def _refuse(self) -> Invalid:
+        self._refusal = Invalid(
+            f"{self._name} ends the transaction that all operations share; nothing was saved. Leave out its"
+            " commit(), rollback() or close(), or use session.begin_nested()",
+            f"{self._name} が共有のトランザクションを終わらせようとしたため、何も保存されていません。"
+            "commit()・rollback()・close() を除くか、session.begin_nested() を使ってください",
+        )
+        return self._refusal
+
+
+def _iterated(operations: Iterable[Callable[[Any], Any]]) -> Iterable[Callable[[Any], Any]]:
+    try:
+        return iter(operations)
+    except TypeError:
+        raise Invalid(
+            f"operations: a list of functions is needed, not {operations!r}",
+            f"operations: 関数のリストを指定してください: {operations!r}",
+        ) from None
 
 
 def _discard(result: object) -> None:
-    """Let go of an awaitable that nobody will await, without the warning that nobody has."""
-    for way_out in ("close", "cancel"):
-        if inspect.isawaitable(result) and hasattr(result, way_out):
-            getattr(result, way_out)()
-            return
+    """Let go of an awaitable that nobody will await, without the warnings that nobody has."""
+    if isinstance(result, asyncio.Future):
+        result.cancel()
+        result.add_done_callback(lambda done: done.cancelled() or done.exception())
+    elif inspect.iscoroutine(result):
+        result.close()
 
 
 def _name(operation: Callable[[Any], Any]) -> str:

@@ -13,8 +13,9 @@ from uuid import UUID
 
 from daicho.core.engine import Database
 from daicho.core.errors import Conflict
-from daicho.core.operation import Sync, SyncRunner
+from daicho.core.operation import Sync
 from daicho.core.page import LIMIT_MAX
+from daicho.core.runners import SyncRunner
 from daicho.core.types import now as present
 from daicho.tasks import demo_files, demo_texts, demo_texts_ja
 from daicho.tasks.context import TaskContextManager
