@@ -175,13 +175,14 @@ def json_value(value: object) -> Any:
     """Return what a text says as JSON; a text that is no JSON, and what is no text, as it is.
 
     With ``NaN`` in it, a number that is not finite here, ``1e999``, or more than ``JSON_LEVELS`` levels
-    a text is no JSON.
+    a text is no JSON. Nor does a lone number, ``true`` or ``null`` count: a Discord id as text stays one.
     """
     if not isinstance(value, str):
         return value
     try:
         if measure_text(value):
-            return json.loads(value, parse_constant=_no_number, parse_float=_finite)
+            held = json.loads(value, parse_constant=_no_number, parse_float=_finite)
+            return value if held is None or isinstance(held, int | float) else held
     except ValueError:
         pass
     return value

@@ -66,8 +66,8 @@ class Logs(Store[Mode]):
             user_id, moderator_id, channel_id: to whom, by whom, in which channel.
             details: anything that JSON can hold, at most 100 levels deep, or a JSON text. Text that is no
                 JSON is kept as it is. Details are read as text that says the same and may look another
-                way: spaces and numbers as Python writes them (``1e2`` is ``100.0``), of a name that
-                stands twice in an object the last one alone, and ``null`` is None. On PostgreSQL names
+                way: in objects and lists spaces and numbers are as Python writes them (``1e2`` is
+                ``100.0``), and of a name that stands twice there is the last one alone. On PostgreSQL names
                 may also have changed places, and great numbers are written out (``1e20``).
             timestamp: when it happened, an aware instant; now, if None.
             request_id: the caller's own name for the log, at most 64 characters: sent a second time in the
