@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -168,8 +169,12 @@ def test_a_transaction_inside_another_of_the_same_process_is_told_not_hung(
     monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
     with Ledger(f"sqlite:///{tmp_path / 'x.db'}") as ledger, ledger.begin() as tx:
         tx.calls.start("call-1", "c")
-        with pytest.raises(Unavailable, match="another transaction of this process"):
+        with pytest.raises(Invalid, match="would wait for a session that the same task or thread holds"):
             ledger.calls.start("call-2", "c")
+        with ThreadPoolExecutor(1) as other:
+            waiting = other.submit(ledger.calls.start, "call-2", "c")
+            with pytest.raises(Unavailable, match="another transaction of this process"):
+                waiting.result()
 
 
 def test_an_unreachable_postgresql_is_said_with_its_address(tmp_path: Path) -> None:

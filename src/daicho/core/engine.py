@@ -202,15 +202,15 @@ class Database:
                     # The thread enters all the same: what it has entered must be left again.
                     await asyncio.wait({entering})
                     if entering.exception() is None:
-                        await _in_thread(thread, partial(held.__exit__, type(error), error, None))
+                        await _surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
                     raise
                 try:
                     with self.holding(caller()):
                         yield lambda work: _in_thread(thread, partial(work, session))
                 except BaseException as error:
-                    await _in_thread(thread, partial(held.__exit__, type(error), error, None))
+                    await _surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
                     raise
-                await _in_thread(thread, partial(held.__exit__, None, None, None))
+                await _surely_in_thread(thread, partial(held.__exit__, None, None, None))
             return
         await self.ensure_ready_async()
         try:
@@ -420,6 +420,17 @@ def _commit(transaction: Session | Connection) -> None:
 
 async def _in_thread(executor: Executor, call: Callable[[], R]) -> R:
     return await asyncio.get_running_loop().run_in_executor(executor, copy_context().run, call)
+
+
+async def _surely_in_thread(executor: Executor, call: Callable[[], R]) -> R:
+    """As ``_in_thread``, to the end, also where the task is cancelled before the thread has begun."""
+    running = asyncio.ensure_future(_in_thread(executor, call))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        running.exception()  # seen, if nobody else is told of it
+        raise
 
 
 _databases: "weakref.WeakSet[Database]" = weakref.WeakSet()
