@@ -250,7 +250,7 @@ def test_an_empty_ledger_says_how_to_begin_and_follows_another_process(
         expect(row).to_have_count(2)
         assert row.last.evaluate("row => row.kept"), "rows are added, not drawn anew"
         expect(lines(page, "Tenants")).to_contain_text(["甲"])
-        assert sum(page.evaluate(SERIES)["series"]["gpt-4o"]) == pytest.approx(1.5)
+        page.wait_for_function(f"({SERIES})().series['gpt-4o'].reduce((all, one) => all + one) === 1.5")
         write("rename_tenant", id=tenant, name="乙")
         expect(lines(page, "Tenants")).to_contain_text(["乙"])
         expect(row).to_contain_text(["乙", "乙"])
