@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
@@ -156,5 +157,5 @@ def pages(place: Place) -> Iterator[Row]:
 
 def best_each(read: Callable[[int], list[int]]) -> list[float]:
     """The shortest time of each page, in milliseconds: in turns, so that all of them have the same weather."""
-    rounds = [[seconds(lambda: read(before)) for before in PAGES.values()] for _ in range(15)]  # noqa: B023
+    rounds = [[seconds(partial(read, before)) for before in PAGES.values()] for _ in range(15)]
     return [min(times) * 1000 for times in zip(*rounds, strict=True)]

@@ -59,7 +59,7 @@ class OldBot(CopiedFile):
 
     def count(self, kind: Kind) -> int:
         """The number of a table's rows; 0 for one that is not there."""
-        return int(self._one(f"SELECT count(*) FROM {self._names[kind]}")) if self.has(kind) else 0  # noqa: S608
+        return int(self._one(f"SELECT count(*) FROM {self._names[kind]}")) if self.has(kind) else 0
 
     @property
     def total(self) -> int:
@@ -70,7 +70,7 @@ class OldBot(CopiedFile):
         """The highest number that a table's rows have, 0 for none."""
         if not self.has(kind, "id"):
             return 0
-        found = self._one(f'SELECT max("id") FROM {self._names[kind]} WHERE "id" BETWEEN 0 AND {EXACT - 1}')  # noqa: S608
+        found = self._one(f'SELECT max("id") FROM {self._names[kind]} WHERE "id" BETWEEN 0 AND {EXACT - 1}')
         return int(found or 0)
 
     def rows(self, kind: Kind, *, last_first: bool = False) -> Iterator[Cells]:
@@ -85,12 +85,12 @@ class OldBot(CopiedFile):
         order = [name for name in kind.order if name in names]
         columns = ", ".join(f'own."{name}"' for name in names)
         statement = (
-            f"SELECT {columns}, {self._parent(kind)}, {self._first(kind)} FROM {self._names[kind]} own"  # noqa: S608
+            f"SELECT {columns}, {self._parent(kind)}, {self._first(kind)} FROM {self._names[kind]} own"
         )
         by = " ORDER BY " + ", ".join(f'own."{name}"' for name in order) if order else ""
         parts = [""]
         if last_first and order == ["id"]:
-            last = f'(SELECT max("id") FROM {self._names[kind]})'  # noqa: S608
+            last = f'(SELECT max("id") FROM {self._names[kind]})'
             parts = [f' WHERE own."id" IS {last}', f' WHERE own."id" IS NOT {last}']
         keys = [*names, "parent", "first"]
         with self._translating():
@@ -103,11 +103,11 @@ class OldBot(CopiedFile):
     def unregistered(self) -> int:
         """The number of guilds that have no settings."""
         of_guild = [kind for kind in (TICKETS, LOGS, TRACKS, QUEUES, SESSIONS) if self.has(kind)]
-        guilds = " UNION ".join(f"SELECT guild_id FROM {self._names[kind]}" for kind in of_guild)  # noqa: S608
+        guilds = " UNION ".join(f"SELECT guild_id FROM {self._names[kind]}" for kind in of_guild)
         if not guilds:
             return 0
-        known = f"SELECT guild_id FROM {self._names[SETTINGS]}" if self.has(SETTINGS) else "SELECT NULL"  # noqa: S608
-        return int(self._one(f"SELECT count(*) FROM ({guilds} EXCEPT {known})"))  # noqa: S608
+        known = f"SELECT guild_id FROM {self._names[SETTINGS]}" if self.has(SETTINGS) else "SELECT NULL"
+        return int(self._one(f"SELECT count(*) FROM ({guilds} EXCEPT {known})"))
 
     # -- what there is -----------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class OldBot(CopiedFile):
 
     def _chosen(self, names: list[str]) -> str | None:
         """Of the names that a table may have, the one whose table is in use."""
-        filled = [name for name in names if self._one(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})")]  # noqa: S608
+        filled = [name for name in names if self._one(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})")]
         if len(filled) > 1:
             raise Invalid(
                 f"{self.path}: has rows in {filled[0]} and in {filled[1]};"
@@ -155,7 +155,7 @@ class OldBot(CopiedFile):
         return next(iter(filled or names), None)
 
     def _check_columns(self, kind: Kind, name: str) -> None:
-        columns = self._run(f"SELECT name FROM pragma_table_info('{name.replace(chr(39), chr(39) * 2)}')")  # noqa: S608
+        columns = self._run(f"SELECT name FROM pragma_table_info('{name.replace(chr(39), chr(39) * 2)}')")
         there = [bytes(column).decode(errors="replace") for (column,) in columns]
         self._columns[kind] = {column.lower() for column in there}
         if missing := [column for column in kind.needed if column not in self._columns[kind]]:
@@ -173,14 +173,14 @@ class OldBot(CopiedFile):
             if not self.has(kind, column) or not self.has(parent):
                 return "0"
             key = parent.key if kind is HISTORIES else "id"
-            return f'EXISTS (SELECT 1 FROM {self._names[parent]} p WHERE p."{key}" = own."{column}")'  # noqa: S608
+            return f'EXISTS (SELECT 1 FROM {self._names[parent]} p WHERE p."{key}" = own."{column}")'
         return "1"
 
     def _first(self, kind: Kind) -> str:
         if kind is not MESSAGES or not self.has(MESSAGES, "message_id"):
             return "NULL"
         return (
-            f"CASE WHEN own.message_id <> 0 THEN (SELECT min(f.id) FROM {self._names[kind]} f"  # noqa: S608
+            f"CASE WHEN own.message_id <> 0 THEN (SELECT min(f.id) FROM {self._names[kind]} f"
             " WHERE f.ticket_id = own.ticket_id AND f.message_id = own.message_id) END"
         )
 

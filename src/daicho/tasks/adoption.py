@@ -43,11 +43,11 @@ class OldTasks(ForeignFile):
         """Give every row with its rowid (None in a table that has none), some at a time."""
         columns = ", ".join(f'"{name}"' for name in self._names)
         if not self._numbered:
-            rows = self._run(f"SELECT NULL, {columns} FROM tasks")  # noqa: S608  (the names are KNOWN)
+            rows = self._run(f"SELECT NULL, {columns} FROM tasks")
             yield [self._row(row) for row in rows]
             return
         last = -(2**63)
-        statement = f"SELECT rowid, {columns} FROM tasks WHERE rowid > ? ORDER BY rowid LIMIT ?"  # noqa: S608  (as above)
+        statement = f"SELECT rowid, {columns} FROM tasks WHERE rowid > ? ORDER BY rowid LIMIT ?"
         while rows := self._run(statement, last, CHUNK):
             last = rows[-1][0]
             yield [self._row(row) for row in rows]
