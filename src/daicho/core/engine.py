@@ -11,7 +11,6 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
-from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -28,6 +27,7 @@ from daicho.core.changes import ChangeFeed, feed_for
 from daicho.core.errors import Invalid, Unavailable
 from daicho.core.lent import Lent, Line, lending_engine, tell_of_ends
 from daicho.core.settings import Settings
+from daicho.core.threads import caller, in_thread, surely_in_thread
 from daicho.core.writer import Writer
 
 R = TypeVar("R")
@@ -160,7 +160,7 @@ class Database:
         if self.in_threads:
             self.refuse_own_wait(writes=writes)
             call = partial(self.run, work, writes=writes, idempotent=idempotent)
-            return await _in_thread(self._writers if writes else self._readers, call)
+            return await in_thread(self._writers if writes else self._readers, call)
         await self.ensure_ready_async()
 
         async def once() -> R:
@@ -195,22 +195,22 @@ class Database:
             # A thread of its own: a shared one could be waiting for this very transaction to end.
             with ThreadPoolExecutor(1, thread_name_prefix="daicho-transaction") as thread:
                 held = self.begin()
-                entering = asyncio.ensure_future(_in_thread(thread, held.__enter__))
+                entering = asyncio.ensure_future(in_thread(thread, held.__enter__))
                 try:
                     session = await asyncio.shield(entering)
                 except asyncio.CancelledError as error:
                     # The thread enters all the same: what it has entered must be left again.
                     await asyncio.wait({entering})
                     if entering.exception() is None:
-                        await _surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
+                        await surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
                     raise
                 try:
                     with self.holding(caller()):
-                        yield lambda work: _in_thread(thread, partial(work, session))
+                        yield lambda work: in_thread(thread, partial(work, session))
                 except BaseException as error:
-                    await _surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
+                    await surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
                     raise
-                await _surely_in_thread(thread, partial(held.__exit__, None, None, None))
+                await surely_in_thread(thread, partial(held.__exit__, None, None, None))
             return
         await self.ensure_ready_async()
         try:
@@ -390,15 +390,6 @@ class Database:
         self._start()
 
 
-def caller() -> object:
-    """Who is running: a task, or outside of tasks a thread."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    return task or threading.current_thread()
-
-
 RunHeld = Callable[[Callable[[Session], Any]], Coroutine[Any, Any, Any]]
 """Runs a function on the session of a transaction that is held open."""
 
@@ -415,21 +406,6 @@ def _commit(transaction: Session | Connection) -> None:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise retry.CommitUnanswered from error
-        raise
-
-
-async def _in_thread(executor: Executor, call: Callable[[], R]) -> R:
-    return await asyncio.get_running_loop().run_in_executor(executor, copy_context().run, call)
-
-
-async def _surely_in_thread(executor: Executor, call: Callable[[], R]) -> R:
-    """As ``_in_thread``, to the end, also where the task is cancelled before the thread has begun."""
-    running = asyncio.ensure_future(_in_thread(executor, call))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        running.exception()  # seen, if nobody else is told of it
         raise
 
 

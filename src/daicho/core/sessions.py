@@ -18,9 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_session
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from daicho.core.dialect import BUSY_SECONDS
-from daicho.core.engine import Database, RunHeld, caller
+from daicho.core.engine import Database, RunHeld
 from daicho.core.errors import DaichoError, Invalid
 from daicho.core.lent import Joined, Line, lending_engine
+from daicho.core.threads import caller
 
 # -- transactions: committed at the end --------------------------------------------------------------
 
