@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -24,10 +24,11 @@ from tenacity import AsyncRetrying, Retrying
 from daicho.core import dialect, retry
 from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
-from daicho.core.errors import Invalid, Unavailable
+from daicho.core.errors import Unavailable
 from daicho.core.lent import Lent, Line, lending_engine, tell_of_ends
 from daicho.core.settings import Settings
 from daicho.core.threads import caller, in_thread, surely_in_thread
+from daicho.core.turn import WriteTurn
 from daicho.core.writer import Writer
 
 R = TypeVar("R")
@@ -58,8 +59,7 @@ class Database:
         """Set up all that a forked child must not share with its parent."""
         self._ready = False
         self._ready_lock = threading.Lock()
-        self._write_turn = threading.Lock()
-        self._holders: list[object] = []
+        self.turn = WriteTurn(self.place, in_threads=self.in_threads, in_memory=self.in_memory)
         self._parts_lock = threading.Lock()
         self._parts: dict[str, Any] = {}
 
@@ -87,7 +87,7 @@ class Database:
     @property
     def writer(self) -> Writer:
         """The group-commit writer. Raises Invalid for one who holds what it would wait for."""
-        self.refuse_own_wait(writes=True)
+        self.turn.refuse_own_wait(writes=True)
         limits = self.settings.database.writer
         return self._part(
             "writer", lambda: Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
@@ -158,7 +158,7 @@ class Database:
     async def run_async(self, work: Work[R], *, writes: bool = True, idempotent: bool = False) -> R:
         """As ``run``, from a task: over psycopg's async connection, or in a worker thread on SQLite."""
         if self.in_threads:
-            self.refuse_own_wait(writes=writes)
+            self.turn.refuse_own_wait(writes=writes)
             call = partial(self.run, work, writes=writes, idempotent=idempotent)
             return await in_thread(self._writers if writes else self._readers, call)
         await self.ensure_ready_async()
@@ -181,7 +181,7 @@ class Database:
         """One transaction held open by the caller: committed at the end, rolled back on an error."""
         self.ensure_ready()
         try:
-            with self._session(writes=True) as session, self.holding(caller()):
+            with self._session(writes=True) as session, self.turn.holding(caller()):
                 yield session
                 session.commit()
         except Exception as error:
@@ -191,7 +191,7 @@ class Database:
     async def begin_async(self) -> AsyncIterator["RunHeld"]:
         """As ``begin``, from a task."""
         if self.in_threads:
-            self.refuse_own_wait(writes=True)
+            self.turn.refuse_own_wait(writes=True)
             # A thread of its own: a shared one could be waiting for this very transaction to end.
             with ThreadPoolExecutor(1, thread_name_prefix="daicho-transaction") as thread:
                 held = self.begin()
@@ -205,7 +205,7 @@ class Database:
                         await surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
                     raise
                 try:
-                    with self.holding(caller()):
+                    with self.turn.holding(caller()):
                         yield lambda work: in_thread(thread, partial(work, session))
                 except BaseException as error:
                     await surely_in_thread(thread, partial(held.__exit__, type(error), error, None))
@@ -257,31 +257,9 @@ class Database:
         """Take a turn and an SQLite connection, which whoever borrows it closes to give both back."""
         self.ensure_ready()
         with ExitStack() as stack:
-            stack.enter_context(self.turn(writes))
+            stack.enter_context(self.turn.take(writes))
             borrowed = stack.enter_context(closing(self.engine.raw_connection()))
             return Lent(cast("sqlite3.Connection", borrowed.driver_connection), stack.pop_all())
-
-    @contextmanager
-    def holding(self, holder: object) -> Iterator[None]:
-        """Remember that a caller holds open what others wait for on SQLite, to tell it if it is the next."""
-        self._holders.append(holder)
-        try:
-            yield
-        finally:
-            with suppress(ValueError):  # in a forked child
-                self._holders.remove(holder)
-
-    def refuse_own_wait(self, *, writes: bool) -> None:
-        """Raise Invalid for a task or thread that would wait for the end of its own session, on SQLite."""
-        if self.in_threads and (writes or self.in_memory) and caller() in self._holders:
-            raise Invalid(
-                f"{self.place}: this would wait for a session that the same task or thread holds open:"
-                " use the open session, end it first, or do all of it in begin()"
-                f"{' (a database in memory has one connection)' if self.in_memory else ''}",
-                f"{self.place}: 同じタスク・スレッドが開いたままのセッションの終わりを待つことになります。"
-                "そのセッションを使うか、先に終えるか、全体を begin() で行ってください"
-                f"{' (メモリー上のデータベースの接続は 1 本です)' if self.in_memory else ''}",
-            )
 
     def commit(self, session: Session) -> None:
         """Commit what a caller has held open. Raises the DaichoError that says what happened if it cannot."""
@@ -295,7 +273,7 @@ class Database:
             return _attempt(session, work)
 
     def _once_bare(self, work: Callable[[Connection], R]) -> R:
-        with self.turn(writes=True), self.engine.connect() as connection:
+        with self.turn.take(writes=True), self.engine.connect() as connection:
             connection.execution_options(small=True)
             connection.begin()  # now: statements that go to the driver directly would not begin one
             result = work(connection)
@@ -304,28 +282,9 @@ class Database:
 
     @contextmanager
     def _session(self, writes: bool) -> Iterator[Session]:
-        with self.turn(writes), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+        with self.turn.take(writes), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
             session.connection(execution_options={"writes": writes})
             yield session
-
-    @contextmanager
-    def turn(self, writes: bool) -> Iterator[None]:
-        """On SQLite, let this process's writers wait in line instead of polling the file's lock."""
-        self.refuse_own_wait(writes=writes)
-        if not (writes and self.in_threads):
-            yield
-            return
-        if not self._write_turn.acquire(timeout=dialect.BUSY_SECONDS):
-            raise Unavailable(
-                f"{self.place}: another transaction of this process has been open for "
-                f"{dialect.BUSY_SECONDS:.0f} seconds",
-                f"{self.place}: このプロセスの別のトランザクションが {dialect.BUSY_SECONDS:.0f} 秒以上"
-                "開いたままです",
-            )
-        try:
-            yield
-        finally:
-            self._write_turn.release()
 
     def translated(self, error: Exception) -> Exception:
         """Return the DaichoError that says what happened; an error that is not a database's, as it is."""

@@ -35,7 +35,7 @@ def transaction(database: Database, room: str) -> Iterator[Session]:
         room: what the change feed is told after the commit.
     """
     database.ensure_ready()
-    with ExitStack() as holds, database.turn(writes=True):
+    with ExitStack() as holds, database.turn.take(writes=True):
         begun = partial(_begun, database, room, holds)
         with database.repeating(begun, idempotent=False) as session:
             with _unwrapped():
@@ -48,7 +48,7 @@ def transaction(database: Database, room: str) -> Iterator[Session]:
 async def transaction_async(database: Database, room: str) -> AsyncIterator[AsyncSession]:
     """As ``transaction``, from a task; one that is cancelled rolls back."""
     await database.ensure_ready_async()
-    database.refuse_own_wait(writes=True)
+    database.turn.refuse_own_wait(writes=True)
     with ExitStack() as holds:
         begun = partial(_begun_async, database, room, holds)
         async with await database.repeating_async(begun, idempotent=False) as session:
@@ -234,7 +234,7 @@ class _Hold:
 
     def _about_to(self, *, writes: bool) -> None:
         if self._noted is None and (writes or self._immediate):
-            self._database.refuse_own_wait(writes=True)
+            self._database.turn.refuse_own_wait(writes=True)
             self._note()
 
     def _begun(self, *_: object) -> None:
@@ -243,7 +243,7 @@ class _Hold:
 
     def _note(self) -> None:
         self._noted = ExitStack()
-        self._noted.enter_context(self._database.holding(caller()))
+        self._noted.enter_context(self._database.turn.holding(caller()))
 
     def _ended(self, _: Session, transaction: SessionTransaction) -> None:
         if transaction.parent is None:
