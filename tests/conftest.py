@@ -26,7 +26,10 @@ def pytest_configure() -> None:
 def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the developer's machine reaches a test; messages are English."""
     for name in list(os.environ):
-        if name.startswith(("DATABASE_", "DAICHO_")) and name != "DAICHO_TEST_POSTGRES_URL":
+        if (
+            name.startswith(("DATABASE_", "DAICHO_", "CHATLOG_", "AWS_"))
+            and name != "DAICHO_TEST_POSTGRES_URL"
+        ):
             monkeypatch.delenv(name)
     monkeypatch.delenv("DB_ECHO", raising=False)
     monkeypatch.setenv("DAICHO_LANG", "en")

@@ -8,6 +8,7 @@ from typing import Any
 
 from daicho import AsyncLedger, Ledger
 from daicho.calls.store import CallStore
+from daicho.chats.store import ChatStore
 from daicho.core.operation import Sync
 from daicho.guilds.store import GuildStore
 from daicho.members.store import MemberStore
@@ -23,6 +24,7 @@ class Faces:
     members: MemberStore[Sync]
     usage: UsageStore[Sync]
     guilds: GuildStore[Sync]
+    chats: ChatStore[Sync]
 
     def __init__(self, ledger: Any, finish: Callable[[Awaitable[Any]], Any]) -> None:
         self.ledger = ledger

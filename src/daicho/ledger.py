@@ -8,6 +8,7 @@ from sqlalchemy import URL
 
 from daicho import migrations
 from daicho.calls.store import CallStore
+from daicho.chats.store import ChatStore
 from daicho.core.dialect import keep_to
 from daicho.core.engine import Database
 from daicho.core.errors import NotFound
@@ -31,6 +32,7 @@ class Rooms(Generic[Mode]):
     members: MemberStore[Mode]
     usage: UsageStore[Mode]
     guilds: GuildStore[Mode]
+    chats: ChatStore[Mode]
 
     def __init__(self, runner: Runner) -> None:
         for name, store in get_type_hints(Rooms).items():
@@ -64,7 +66,7 @@ class TenantLedger(TenantRooms[Sync]):
         """Run several operations in one transaction: all of them happen, or none."""
         with self._database.begin() as session:
             keep_to(session.connection(), self._tenant)
-            runner = HeldRunner(session)
+            runner = HeldRunner(session, self._database)
             yield TenantRooms[Sync](runner, self._tenant)
         self._database.changes.mark(frozenset(runner.changed))
 
@@ -81,7 +83,7 @@ class AsyncTenantLedger(TenantRooms[Async]):
         """Run several operations in one transaction: all of them happen, or none."""
         async with self._database.begin_async() as run:
             await run(lambda session: keep_to(session.connection(), self._tenant))
-            runner = AsyncHeldRunner(run)
+            runner = AsyncHeldRunner(run, self._database)
             yield TenantRooms[Async](runner, self._tenant)
         self._database.changes.mark(frozenset(runner.changed))
 
@@ -133,7 +135,7 @@ class Ledger(Rooms[Sync]):
         ...     call = tx.calls.complete("call-1")
         """
         with self.database.begin() as session:
-            runner = HeldRunner(session)
+            runner = HeldRunner(session, self.database)
             yield Rooms[Sync](runner)
         self.database.changes.mark(frozenset(runner.changed))
 
@@ -170,7 +172,7 @@ class AsyncLedger(Rooms[Async]):
     async def begin(self) -> AsyncIterator[Rooms[Async]]:
         """Run several operations in one transaction: all of them happen, or none."""
         async with self.database.begin_async() as run:
-            runner = AsyncHeldRunner(run)
+            runner = AsyncHeldRunner(run, self.database)
             yield Rooms[Async](runner)
         self.database.changes.mark(frozenset(runner.changed))
 

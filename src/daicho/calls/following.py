@@ -1,13 +1,11 @@
 """Following a call: its lines as they are spoken."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 from daicho.calls.models import Call, CallLog
 from daicho.calls.needs import LiveCallLedger
 from daicho.calls.store import CallStore
-from daicho.core.changes import concerns
+from daicho.core.changes import until_changed
 from daicho.core.errors import NotFound
 from daicho.core.operation import Async
 from daicho.core.page import LIMIT_MAX
@@ -30,7 +28,7 @@ async def follow(
     await _get(ledger.calls, call_id, wait)  # what is wrong is said before anything listens
     changes = ledger.changes()
     while (call := await _get(ledger.calls, call_id, wait)) is None:
-        await _change(changes)
+        await until_changed(changes, "calls", LOOK_SECONDS)
     newest = await _latest(ledger.calls, call_id, max(history, 1))
     for line in newest[-history:] if history else []:
         yield call, line
@@ -45,7 +43,7 @@ async def follow(
         if call.ended_at is not None:
             yield call, None
             return
-        await _change(changes)
+        await until_changed(changes, "calls", LOOK_SECONDS)
 
 
 async def _get(calls: CallStore[Async], call_id: str, wait: bool) -> Call | None:
@@ -68,12 +66,3 @@ async def _latest(calls: CallStore[Async], call_id: str, count: int) -> list[Cal
         if (cursor := page.next) is None:
             break
     return lines[::-1]
-
-
-async def _change(changes: AsyncIterator[frozenset[str]]) -> None:
-    """Wait until calls may have changed."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LOOK_SECONDS):
-            async for rooms in changes:
-                if concerns("calls", rooms):
-                    return

@@ -13,6 +13,7 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import ClassVar
 
 import psycopg
@@ -32,6 +33,15 @@ ANY: frozenset[str] = frozenset({"*"})
 def concerns(room: str, changed: frozenset[str]) -> bool:
     """Whether a wake-up may concern a room."""
     return room in changed or "*" in changed
+
+
+async def until_changed(changes: AsyncIterator[frozenset[str]], room: str, seconds: float) -> None:
+    """Wait until a room may have changed, but no longer than some seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for rooms in changes:
+                if concerns(room, rooms):
+                    return
 
 
 class Watcher(AsyncIterator[frozenset[str]]):

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from tenacity import AsyncRetrying, Retrying
 
 from daicho.core import dialect, retry
+from daicho.core.beside import Beside, Make
 from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
 from daicho.core.errors import Unavailable
@@ -31,6 +32,8 @@ from daicho.core.threads import caller, in_thread, surely_in_thread
 from daicho.core.turn import WriteTurn
 from daicho.core.writer import Writer
 
+BESIDE = 16
+"""Requests that tasks have under way at once at the places beside a database."""
 R = TypeVar("R")
 Work = Callable[[Session], R]
 
@@ -113,6 +116,17 @@ class Database:
     def changes(self) -> ChangeFeed:
         """The change feed."""
         return self._part("changes", lambda: feed_for(self.url))
+
+    def beside(self, name: str, make: Make) -> Beside:
+        """A place beside the database, by its name; it ends with the ledger. Raises Unavailable then."""
+        if self._closed:
+            raise self._is_closed()
+        return self._part(f"beside {name}", lambda: make(self.settings))
+
+    @property
+    def beside_threads(self) -> Executor:
+        """The threads in which tasks use places beside the database: they wait for answers, mostly."""
+        return self._part("besiders", lambda: ThreadPoolExecutor(BESIDE, thread_name_prefix="daicho-beside"))
 
     @property
     def _readers(self) -> Executor:
@@ -302,13 +316,16 @@ class Database:
     def ensure_ready(self) -> None:
         """Check, once, that the schema is the one that this code knows."""
         if self._closed:
-            raise Unavailable(f"{self.place}: this ledger is closed", f"{self.place}: この台帳は閉じています")
+            raise self._is_closed()
         if self._ready:
             return
         with self._ready_lock:
             if not self._ready:
                 self.repeating(partial(self._prepare, self), idempotent=True)
                 self._ready = True
+
+    def _is_closed(self) -> Unavailable:
+        return Unavailable(f"{self.place}: this ledger is closed", f"{self.place}: この台帳は閉じています")
 
     async def ensure_ready_async(self) -> None:
         if self._closed or not self._ready:
@@ -333,9 +350,12 @@ class Database:
         for part in (parts.get("buffer"), parts.get("writer")):
             if isinstance(part, Buffer | Writer):
                 part.close()
-        for name in ("readers", "writers"):
+        for name in ("readers", "writers", "besiders"):
             if isinstance(threads := parts.get(name), Executor):
                 threads.shutdown(wait=True)
+        for part in list(parts.values()):
+            if isinstance(part, Beside):
+                part.close()
         if isinstance(changes := parts.get("changes"), ChangeFeed):
             changes.close()
         if isinstance(engine := parts.get("engine"), Engine):

@@ -57,6 +57,15 @@ class Base(DeclarativeBase):
         except KeyError as error:
             raise unknown_name(str(error.args[0]), checks) from None
 
+    @classmethod
+    def whole_row(cls, **values: object) -> dict[str, Any]:
+        """As ``row``. Raises Invalid also for a None where the column takes none."""
+        row = cls.row(**values)
+        for name, value in row.items():
+            if value is None and not cls.__table__.c[name].nullable:
+                raise Invalid(f"{name} cannot be empty", f"{name} は空にできません")
+        return row
+
     def values(self) -> dict[str, Any]:
         """Return this row as a mapping of column names to values."""
         return {attribute.key: getattr(self, attribute.key) for attribute in inspect(type(self)).column_attrs}

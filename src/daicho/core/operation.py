@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Delete, Select, Update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from daicho.core.beside import Make
 from daicho.core.buffer import Receipt
 from daicho.core.engine import Database
 from daicho.core.errors import DaichoError, NotFound, Unavailable
@@ -47,7 +48,10 @@ Narrow = TypeVar("Narrow", Select[Any], Update, Delete)
 
 
 class Runner(Protocol):
-    """How a face carries out an operation."""
+    """How a face carries out an operation. ``database`` is the ledger's."""
+
+    @property
+    def database(self) -> Database: ...
 
     def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
         """Run one operation's work in a transaction."""
@@ -60,6 +64,9 @@ class Runner(Protocol):
 
     def apart(self, work: Callable[[Database], Any]) -> Any:
         """Do what concerns the database as a whole, outside of any transaction."""
+
+    def beside(self, name: str, make: Make) -> "Runner":
+        """Return the runner that carries operations out on a place beside the database."""
 
     def transaction(self, room: str) -> Any:
         """Open a transaction that the caller holds: a context manager of its session."""

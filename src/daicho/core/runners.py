@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from daicho.core import sessions
+from daicho.core.beside import AsyncBesideRunner, BesideHeldRunner, BesideRunner, Make
 from daicho.core.dialect import keep_to
 from daicho.core.engine import Database, RunHeld
 from daicho.core.errors import DaichoError, Invalid
+from daicho.core.operation import Runner
 from daicho.core.writer import BatchWrite
 
 R = TypeVar("R")
@@ -27,13 +29,13 @@ class SyncRunner:
     """
 
     def __init__(self, database: Database, tenant: str | None = None) -> None:
-        self._database = database
+        self.database = database
         self._tenant = tenant
 
     def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
-        result = self._database.run(within(self._tenant, work), writes=writes, idempotent=idempotent)
+        result = self.database.run(within(self._tenant, work), writes=writes, idempotent=idempotent)
         if writes:
-            self._database.changes.mark(frozenset({room}))
+            self.database.changes.mark(frozenset({room}))
         return result
 
     def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
@@ -41,24 +43,27 @@ class SyncRunner:
             return self.call(
                 room, functools.partial(alone, write=write, item=item()), writes=True, idempotent=False
             )
-        self._database.ensure_ready()
-        result = self._database.writer.submit(write, item())
-        self._database.changes.mark(frozenset({room}))
+        self.database.ensure_ready()
+        result = self.database.writer.submit(write, item())
+        self.database.changes.mark(frozenset({room}))
         return result
 
     def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
-        self._database.ensure_ready()
-        return self._database.buffer.put(room, write, item(), self._tenant)
+        self.database.ensure_ready()
+        return self.database.buffer.put(room, write, item(), self._tenant)
 
     def apart(self, work: Callable[[Database], Any]) -> Any:
-        self._database.ensure_ready()
-        return work(self._database)
+        self.database.ensure_ready()
+        return work(self.database)
+
+    def beside(self, name: str, make: Make) -> Runner:
+        return BesideRunner(self.database, name, make)
 
     def transaction(self, room: str) -> AbstractContextManager[Session]:
-        return sessions.transaction(self._database, room)
+        return sessions.transaction(self.database, room)
 
     def session(self, room: str) -> AbstractContextManager[Session]:
-        return sessions.session(self._database, room)
+        return sessions.session(self.database, room)
 
     def async_session(self, room: str) -> AbstractAsyncContextManager[AsyncSession]:
         raise Invalid(
@@ -71,45 +76,53 @@ class AsyncRunner:
     """``AsyncLedger``: each operation in a transaction of its own. Arguments as for ``SyncRunner``."""
 
     def __init__(self, database: Database, tenant: str | None = None) -> None:
-        self._database = database
+        self.database = database
         self._tenant = tenant
 
     async def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
         kept = within(self._tenant, work)
-        result = await self._database.run_async(kept, writes=writes, idempotent=idempotent)
+        result = await self.database.run_async(kept, writes=writes, idempotent=idempotent)
         if writes:
-            self._database.changes.mark(frozenset({room}))
+            self.database.changes.mark(frozenset({room}))
         return result
 
     async def append(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
         if self._tenant is not None:
             ready = functools.partial(alone, write=write, item=item())
             return await self.call(room, ready, writes=True, idempotent=False)
-        await self._database.ensure_ready_async()
-        result = await self._database.writer.submit_async(write, item())
-        self._database.changes.mark(frozenset({room}))
+        await self.database.ensure_ready_async()
+        result = await self.database.writer.submit_async(write, item())
+        self.database.changes.mark(frozenset({room}))
         return result
 
     async def enqueue(self, room: str, write: BatchWrite, item: Callable[[], Any]) -> Any:
-        await self._database.ensure_ready_async()
-        return await self._database.buffer.put_async(room, write, item(), self._tenant)
+        await self.database.ensure_ready_async()
+        return await self.database.buffer.put_async(room, write, item(), self._tenant)
 
     async def apart(self, work: Callable[[Database], Any]) -> Any:
-        await self._database.ensure_ready_async()
-        return await asyncio.to_thread(work, self._database)
+        await self.database.ensure_ready_async()
+        return await asyncio.to_thread(work, self.database)
+
+    def beside(self, name: str, make: Make) -> Runner:
+        return AsyncBesideRunner(self.database, name, make)
 
     def transaction(self, room: str) -> AbstractAsyncContextManager[AsyncSession]:
-        return sessions.transaction_async(self._database, room)
+        return sessions.transaction_async(self.database, room)
 
     def session(self, room: str) -> AbstractContextManager[Session]:
-        return sessions.session(self._database, room)
+        return sessions.session(self.database, room)
 
     def async_session(self, room: str) -> AbstractAsyncContextManager[AsyncSession]:
-        return sessions.session_async(self._database, room)
+        return sessions.session_async(self.database, room)
 
 
 class _Within:
     """What there is no room for within ``begin()``, whose transaction is the only one."""
+
+    database: Database
+
+    def beside(self, name: str, make: Make) -> Runner:
+        return BesideHeldRunner(self.database)
 
     def apart(self, work: Callable[[Database], Any]) -> Any:
         raise Invalid(
@@ -127,8 +140,9 @@ class _Within:
 class HeldRunner(_Within):
     """Within ``Ledger.begin()``: every operation in the one transaction."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, database: Database) -> None:
         self._session = session
+        self.database = database
         self.changed: set[str] = set()
 
     def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:
@@ -151,8 +165,9 @@ class HeldRunner(_Within):
 class AsyncHeldRunner(_Within):
     """Within ``AsyncLedger.begin()``: every operation in the one transaction."""
 
-    def __init__(self, run: RunHeld) -> None:
+    def __init__(self, run: RunHeld, database: Database) -> None:
         self._run = run
+        self.database = database
         self.changed: set[str] = set()
 
     async def call(self, room: str, work: Callable[[Session], Any], *, writes: bool, idempotent: bool) -> Any:

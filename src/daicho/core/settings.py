@@ -147,6 +147,30 @@ class Members(Section):
         return _long_enough(token) if token and token.get_secret_value() else None
 
 
+class Dynamodb(Section):
+    """``chats.dynamodb``: the table of chat logs. What else is unset boto3 finds as it always does."""
+
+    table: str = Field(
+        "ChatLogs", pattern=r"^[A-Za-z0-9_.-]{3,200}$", description="Its index is <table>-index."
+    )
+    unit: Literal["s", "ms"] = Field("s", description="What the table's timestamps count.")
+    endpoint_url: str | None = Field(None, description="LocalStack, DynamoDB Local, dynalite; AWS, if unset.")
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+
+
+class Chats(Section):
+    """``chats``: where chat logs are kept, and for how long."""
+
+    backend: Literal["sql", "dynamodb"] = Field("sql", description="sql: in the ledger's own database.")
+    days: int | None = Field(
+        None, ge=1, le=36_500, description="How long messages are kept; unset: until they are deleted."
+    )
+    dynamodb: Dynamodb = Dynamodb()
+
+
 class Server(Section):
     """``server``: what ``daicho serve`` listens on and whom it lets in."""
 
@@ -177,6 +201,11 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "AWS_REGION": ("storage", "region"),
     "AWS_ACCESS_KEY_ID": ("storage", "access_key_id"),
     "AWS_SECRET_ACCESS_KEY": ("storage", "secret_access_key"),
+    "AWS_ENDPOINT_URL_DYNAMODB": ("chats", "dynamodb", "endpoint_url"),
+    "AWS_SESSION_TOKEN": ("chats", "dynamodb", "session_token"),
+    "CHATLOG_BACKEND": ("chats", "backend"),
+    "CHATLOG_DAYS": ("chats", "days"),
+    "CHATLOG_TABLE": ("chats", "dynamodb", "table"),
     "DAICHO_MEMBERS_SOURCE": ("members", "source"),
     "DAICHO_WEBHOOK_TOKEN": ("members", "webhook_token"),
     "DAICHO_HOST": ("server", "host"),
@@ -184,6 +213,12 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DAICHO_TOKEN": ("server", "token"),
 }
 """Each environment variable (and ``.env`` name) and the place in ``config.yaml`` that it overrides."""
+ALSO: Mapping[str, tuple[str, ...]] = {
+    "AWS_REGION": ("chats", "dynamodb", "region"),
+    "AWS_ACCESS_KEY_ID": ("chats", "dynamodb", "access_key_id"),
+    "AWS_SECRET_ACCESS_KEY": ("chats", "dynamodb", "secret_access_key"),
+}
+"""What some of them override besides: AWS's own variables speak of all its services."""
 
 
 class Settings(BaseSettings):
@@ -200,6 +235,7 @@ class Settings(BaseSettings):
     context_storage: ContextStorage = ContextStorage()
     storage: Storage = Storage()
     members: Members = Members()
+    chats: Chats = Chats()
     server: Server = Server()
 
     def __init__(self, **values: Any) -> None:
@@ -283,7 +319,7 @@ def _environment() -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Invalid(".env is not UTF-8 text", ".env が UTF-8 の文字列ではありません") from None
     nested: dict[str, Any] = {}
-    for name, path in ENVIRONMENT.items():
+    for name, path in (*ENVIRONMENT.items(), *ALSO.items()):
         if value := flat.get(name):
             place = nested
             for key in path[:-1]:

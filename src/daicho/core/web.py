@@ -85,24 +85,24 @@ async def _written(events: AsyncIterator[Event | None]) -> AsyncIterator[str]:
         spoken = monotonic()
 
 
-def changes_of(request: Request, room: str) -> AsyncIterator[None]:
-    """Yield when a room may have changed, and every few seconds; ends with the ledger.
+def changes_of(request: Request, room: str, patience: float = SAFETY_SECONDS) -> AsyncIterator[None]:
+    """Yield when a room may have changed, and after ``patience`` seconds; ends with the ledger.
 
     It hears of everything from the moment of this call: read after calling it and nothing is missed.
     """
-    return _paced(request.app.state.ledger.changes(), room)
+    return _paced(request.app.state.ledger.changes(), room, patience)
 
 
 async def _next(changes: AsyncIterator[frozenset[str]]) -> frozenset[str] | None:
     return await anext(changes, None)
 
 
-async def _paced(changes: AsyncIterator[frozenset[str]], room: str) -> AsyncIterator[None]:
+async def _paced(changes: AsyncIterator[frozenset[str]], room: str, patience: float) -> AsyncIterator[None]:
     waiting: asyncio.Future[frozenset[str] | None] | None = None
     try:
         while True:
             waiting = waiting or asyncio.ensure_future(_next(changes))
-            done, _ = await asyncio.wait({waiting}, timeout=SAFETY_SECONDS)
+            done, _ = await asyncio.wait({waiting}, timeout=patience)
             if not done:
                 yield
                 continue

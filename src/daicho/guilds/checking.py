@@ -17,23 +17,11 @@ Row = dict[str, Any]
 E = TypeVar("E", bound=Enum)
 
 
-def whole_row(model: type[Base], **values: object) -> Row:
-    """Return a checked row of values that all of them are there, but for those that may be missing.
-
-    Raises Invalid as ``Base.row``, and for a None where the column takes none.
-    """
-    row = model.row(**values)
-    for name, value in row.items():
-        if value is None and not model.__table__.c[name].nullable:
-            raise Invalid(f"{name} cannot be empty", f"{name} は空にできません")
-    return row
-
-
 def named_row(model: type[Base], **values: object) -> Row:
-    """Return a row as ``whole_row``. Raises Invalid also for a ``request_id`` that is empty."""
+    """Return a row as ``Base.whole_row``. Raises Invalid also for a ``request_id`` that is empty."""
     if values["request_id"] == "":
         raise Invalid("request_id is empty; leave it out", "request_id が空です。不要なら省いてください")
-    return whole_row(model, **values)
+    return model.whole_row(**values)
 
 
 def changed_row(model: type[Base], fixed: Iterable[str], values: Mapping[str, object]) -> Row:
@@ -42,9 +30,9 @@ def changed_row(model: type[Base], fixed: Iterable[str], values: Mapping[str, ob
     Args:
         fixed: the columns that nobody changes.
 
-    Raises Invalid as ``whole_row``, and for one of the fixed columns.
+    Raises Invalid as ``Base.whole_row``, and for one of the fixed columns.
     """
-    row = whole_row(model, **values)
+    row = model.whole_row(**values)
     for name in fixed:
         if name in row:
             raise Invalid(f"{name} cannot be changed", f"{name} は変えられません")

@@ -8,7 +8,7 @@ from daicho.core.language import Text
 from daicho.core.operation import Mode, Store, operation, query
 from daicho.core.page import Page, keyset
 from daicho.core.types import now
-from daicho.guilds.checking import check_amount, row_key, whole_row
+from daicho.guilds.checking import check_amount, row_key
 from daicho.guilds.enums import LoopMode, MusicSource
 from daicho.guilds.models import MusicSession, Track
 from daicho.guilds.playing import FRESH, change_session, last_change, of_guild, session_of, track_of
@@ -47,8 +47,7 @@ class Music(Store[Mode]):
 
         Raises Invalid. Seed 004, ``create_track``.
         """
-        row = whole_row(
-            Track,
+        row = Track.whole_row(
             guild_id=guild_id,
             title=title,
             artist=artist,
@@ -111,7 +110,7 @@ class Music(Store[Mode]):
         """
         channels = {"voice_channel_id": voice_channel_id, "text_channel_id": text_channel_id}
         at = now()
-        row = whole_row(MusicSession, guild_id=guild_id, **channels, created_at=at, updated_at=at)
+        row = MusicSession.whole_row(guild_id=guild_id, **channels, created_at=at, updated_at=at)
         statement = insert(session, MusicSession).values(row)
         new = {name: statement.excluded[name] for name in channels}
         statement = statement.on_conflict_do_update(

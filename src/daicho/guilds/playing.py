@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, case, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from daicho.core.types import Instant, now, snowflake
-from daicho.guilds.checking import whole_row
 from daicho.guilds.models import MusicSession, Track
 
 FRESH = {"populate_existing": True}
@@ -41,7 +40,7 @@ def change_session(session: Session, guild_id: int, **values: object) -> MusicSe
 
     Raises Invalid before anything is written.
     """
-    checked = whole_row(MusicSession, **values)
+    checked = MusicSession.whole_row(**values)
     statement = (
         update(MusicSession)
         .where(of_guild(MusicSession.guild_id, guild_id))

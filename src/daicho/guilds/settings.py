@@ -9,7 +9,7 @@ from daicho.core.dialect import insert
 from daicho.core.operation import Mode, Store, operation, query
 from daicho.core.page import Page, keyset
 from daicho.core.types import now, snowflake
-from daicho.guilds.checking import changed_row, whole_row
+from daicho.guilds.checking import changed_row
 from daicho.guilds.enums import TicketStatus
 from daicho.guilds.models import GuildSettings, Log, MusicSession, Queue, Ticket, Track
 from daicho.guilds.schemas import GuildSummary
@@ -46,7 +46,7 @@ class Settings(Store[Mode]):
         """
         values = changed_row(GuildSettings, FIXED, settings)
         at = now()
-        row = whole_row(GuildSettings, guild_id=guild_id, created_at=at, updated_at=at)
+        row = GuildSettings.whole_row(guild_id=guild_id, created_at=at, updated_at=at)
         statement = insert(session, GuildSettings).values({**row, **values})
         new, old = statement.excluded, GuildSettings.__table__.c
         differs = or_(False, *[old[name].is_distinct_from(new[name]) for name in values])

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from daicho.core.operation import Mode, Store, grouped, query
 from daicho.core.page import Page, check_limit, keyset
 from daicho.core.types import now
-from daicho.guilds.checking import Row, row_key, whole_row
+from daicho.guilds.checking import Row, row_key
 from daicho.guilds.models import Ticket, TicketMessage
 from daicho.guilds.once import Once, insert_once
 
@@ -62,8 +62,7 @@ class TicketMessages(Store[Mode]):
         Returns the message as stored, once it is durable, or None if there is no such ticket. Raises
         Invalid. Seed 004, ``add_ticket_message``.
         """
-        return whole_row(
-            TicketMessage,
+        return TicketMessage.whole_row(
             ticket_id=row_key("ticket_id", ticket_id),
             user_id=user_id,
             message_id=message_id,

@@ -16,7 +16,9 @@ from daicho.core.language import say
 from daicho.core.model import Base
 from daicho.core.retry import translated
 
-KEPT_BY_TRIGGERS = frozenset({"usage_totals", "usage_details", "usage_sources", "rollup_state"})
+KEPT_BY_TRIGGERS = frozenset(
+    {"usage_totals", "usage_details", "usage_sources", "rollup_state", "chat_sessions"}
+)
 """Only the database itself writes these. Dropping old rows moves ``rollup_state``: that is the owner's."""
 REVISION = "alembic_version"
 HIDDEN = {"api_keys": "hash"}

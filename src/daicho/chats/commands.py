@@ -1,0 +1,5 @@
+"""``daicho chats``: chat logs in the terminal."""
+
+import typer
+
+app = typer.Typer()
