@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daicho import Ledger
+from tests.cli.terminal import Here
 from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.faces import Faces, both_faces
 from tests.postgres import Cluster
@@ -118,3 +119,9 @@ def face(request: pytest.FixtureRequest, url: str) -> Iterator[Faces]:
     """A ledger on each database and each face, called alike: a test that takes it runs four times."""
     with both_faces(url, asynchronous=request.param == "async") as face:
         yield face
+
+
+@pytest.fixture
+def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
+    """The command line in this process, on each database."""
+    return Here(url, capsys)

@@ -22,11 +22,6 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
-@pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
     """A ledger with three calls: one ended, one handed over, one that goes on."""
     ledger.calls.start("call-1", "client-001", started_at=BEGUN, caller_number="03-0000-0001")

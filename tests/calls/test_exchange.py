@@ -26,11 +26,6 @@ FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 DIALOGUE = '{"conversation_id": "dlg-%d", "scenario": "s", "utterances": [{"speaker": "user", "text": "%s"}, {"speaker": "assistant", "text": "Yes"}]}'
 
 
-@pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
 def load(ledger: Ledger, content: str | bytes) -> tuple[Imported, dict[int, str]]:
     """Import a file's content; return what it did and the bad lines' reasons."""
     bad: dict[int, str] = {}

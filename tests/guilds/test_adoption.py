@@ -227,11 +227,6 @@ WHOLE: list[SQLModel] = [
 ]
 
 
-@pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
 def copies(rows: list[SQLModel]) -> list[SQLModel]:
     """The same rows, of which no session knows yet."""
     return [type(row)(**row.model_dump()) for row in rows]

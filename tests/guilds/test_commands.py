@@ -27,11 +27,6 @@ def _tokyo() -> Iterator[None]:
 
 
 @pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
-@pytest.fixture
 def filled(url: str) -> Iterator[Ledger]:
     """Two guilds: four tickets, three logs, a queue that plays, a user's avatars."""
     with Ledger(url) as ledger:

@@ -12,11 +12,6 @@ from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
 from tests.members.conftest import Files
 
 
-@pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
 def fill(files: Files) -> None:
     files.put("human_members/emma.yml", "name: Emma\nrole: engineer\nskills: [go]\n")
     files.put("human_members/bad.yml", "nam: x\n")

@@ -38,11 +38,6 @@ LAX = re.sub(r" (TEXT|INTEGER)( NOT NULL| PRIMARY KEY)?", "", SEED)
 CONFIG = "context_storage:\n  base_dir: contexts\ndatabase:\n  type: sqlite\n  sqlite:\n    path: tasks.db\n"
 
 
-@pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
 def uuid(number: int) -> str:
     return f"5f0c5d2e-9a55-4f7e-8d65-{number:012x}"
 

@@ -38,11 +38,6 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
-@pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
     """A ledger with three tasks: one done, one that failed, one that runs on a machine far away."""
     done = ABOUT | {"uuid": uuid(1), "user": "花子", "llm_provider": "openai", "model": "gpt-4o"}

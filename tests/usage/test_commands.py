@@ -25,11 +25,6 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def here(url: str, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(url, capsys)
-
-
-@pytest.fixture
 def filled(url: str) -> Iterator[Ledger]:
     """Two tenants around the turn of a year, with a model that has no price."""
     with Ledger(url) as ledger:

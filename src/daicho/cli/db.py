@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from daicho import migrations
+from daicho.cli import db_copy
 from daicho.core.engine import Database
 from daicho.core.language import say
 from daicho.core.retry import translated
@@ -161,6 +162,9 @@ def grant(
                 f"アプリを {app_role} でログインさせてください",
             )
         )
+
+
+app.add_typer(db_copy.app)
 
 
 @contextmanager

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 HEAD = "20261121_11"
 """The newest revision. A test keeps it equal to the last file under ``versions/``."""
 
+UNFINISHED = "daicho_copy"
+"""The table that stands in a database while a ledger is copied into it (``daicho db copy``)."""
+
 FOLDER = Path(__file__).parent
 
 
@@ -57,6 +60,11 @@ def _state(database: Database) -> tuple[str | None, set[str]]:
 
 def _mismatch(place: str, revision: str | None, tables: set[str]) -> Outdated:
     known = {path.stem for path in (FOLDER / "versions").glob("*.py")}
+    if UNFINISHED in tables:
+        return Outdated(
+            f"{place}: a copy into it has not been finished; run the same daicho db copy again",
+            f"{place}: コピーが途中です。同じ daicho db copy をもう一度実行してください",
+        )
     older = sorted(tables & {"tasks", "human_members", "virtual_members"})
     if revision is None and older and "calls" not in tables:
         shown = ", ".join(older)

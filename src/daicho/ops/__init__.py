@@ -1,0 +1,1 @@
+"""Running a ledger: moving it, backing it up, watching it, cleaning it."""
