@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from daicho.core.engine import Database
@@ -88,16 +88,27 @@ def _copy(database: Database, part: Path) -> None:
 
 
 def _dump(database: Database, part: Path) -> None:
-    """Let ``pg_dump`` write a PostgreSQL database. Its arguments are public, so the password is none."""
-    program = shutil.which("pg_dump")
+    """Let ``pg_dump`` write a PostgreSQL database."""
+    run_client("pg_dump", database.url, database.place, "--format=custom", f"--file={part}")
+
+
+def run_client(name: str, url: URL, place: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's client programs on a database. Arguments are public, so the password is none.
+
+    Args:
+        name: ``pg_dump`` or ``pg_restore``.
+        place: the database, for people.
+
+    Raises Unavailable if the program is missing or fails, with the first line of what it says.
+    """
+    program = shutil.which(name)
     if program is None:
         raise Unavailable(
-            "pg_dump is not on PATH; install PostgreSQL's client programs, at least as new as the server"
+            f"{name} is not on PATH; install PostgreSQL's client programs, at least as new as the server"
             " (Debian: postgresql-client, macOS: brew install libpq)",
-            "pg_dump が PATH にありません。サーバーと同じかより新しい PostgreSQL クライアントを入れてください"
+            f"{name} が PATH にありません。サーバーと同じかより新しい PostgreSQL クライアントを入れてください"
             " (Debian: postgresql-client、macOS: brew install libpq)",
         )
-    url = database.url
     password = url.password or url.query.get("password")
     open_to_all = (
         url.set(drivername="postgresql").difference_update_query(["password"])._replace(password=None)
@@ -105,14 +116,8 @@ def _dump(database: Database, part: Path) -> None:
     environment = {"PGCONNECT_TIMEOUT": str(CONNECT_SECONDS), **os.environ, "LC_MESSAGES": "C"}
     if isinstance(password, str):
         environment["PGPASSWORD"] = password
-    done = subprocess.run(  # noqa: S603 - its arguments are a URL and a path
-        [
-            program,
-            "--format=custom",
-            "--no-password",
-            f"--file={part}",
-            f"--dbname={open_to_all.render_as_string()}",
-        ],
+    done = subprocess.run(  # noqa: S603 - its arguments are a URL and paths
+        [program, "--no-password", f"--dbname={open_to_all.render_as_string()}", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -122,8 +127,8 @@ def _dump(database: Database, part: Path) -> None:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[0]
         raise Unavailable(
-            f"{database.place}: pg_dump could not back it up: {reason}",
-            f"{database.place}: pg_dump がバックアップできませんでした: {reason}",
+            f"{place}: {name} failed, and nothing of it was kept: {reason}",
+            f"{place}: {name} が失敗しました。途中の結果は残していません: {reason}",
         )
 
 
