@@ -25,6 +25,8 @@ from daicho.core.settings import ENVIRONMENT, Server, Storage
 from daicho.members.schemas import Kind, is_member_file
 from daicho.members.source import Source
 from daicho.server.auth import PUBLIC
+from tests import dynalite
+from tests.dynalite import Dynalite
 from tests.members import conftest as members
 from tests.postgres import free_port
 from tests.test_image import of_image
@@ -42,6 +44,7 @@ KEYS = {
 }
 
 s3 = members.s3
+dynamodb = dynalite.dynamodb
 
 
 def filled(text: str) -> str:
@@ -101,7 +104,7 @@ def test_images_are_pinned_and_ours_is_built_once_and_never_pulled() -> None:
     for service in SERVICES.values():
         _, tag, *digest = re.split("[:@]", filled(service["image"]), maxsplit=2)
         assert tag != "latest"
-        assert digest or tag in {"16", "local"}
+        assert digest or tag in {"16", "local"} or re.fullmatch(r"\d+\.\d+\.\d+", tag)
     assert [name for name, service in SERVICES.items() if "build" in service] == ["daicho"]
     assert {SERVICES[name]["pull_policy"] for name in OURS} == {"never"}
 
@@ -154,7 +157,7 @@ def test_daicho_knows_every_setting_that_it_is_given(service: str, monkeypatch: 
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     settings = Settings()
-    for name in set(given) - {"DAICHO_LANG"}:
+    for name in set(given) - {"DAICHO_LANG"} - {name for name, value in given.items() if not value}:
         value: Any = settings
         for part in ENVIRONMENT[name]:
             value = getattr(value, part)
@@ -177,7 +180,48 @@ def test_minio_and_daicho_know_the_same_addresses_and_keys() -> None:
     assert bucket["MINIO_DAICHO_PASSWORD"] == daicho["AWS_SECRET_ACCESS_KEY"]
     assert daicho["DAICHO_MEMBERS_SOURCE"] in SERVICES["sync"]["command"]
     ports = {int(port.rpartition(":")[2]) for name in SERVICES for port in SERVICES[name].get("ports", [])}
-    assert ports == {5432, 9000, 9001, int(of_image("EXPOSE"))}
+    assert ports == {5432, 8000, 9000, 9001, int(of_image("EXPOSE"))}
+
+
+def test_dynamodb_and_daicho_know_the_same_address_and_its_tables_have_a_folder() -> None:
+    dynamodb, daicho = SERVICES["dynamodb"], environment("daicho")
+    address = urlsplit(daicho["AWS_ENDPOINT_URL_DYNAMODB"])
+    assert (address.hostname, address.port) == ("dynamodb", 8000)
+    assert dynamodb["healthcheck"]["test"][-1] == f"http://127.0.0.1:{address.port}/"
+    folder = dynamodb["command"][dynamodb["command"].index("-dbPath") + 1]
+    assert f"dynamodb:{folder}" in dynamodb["volumes"]
+    assert daicho["AWS_ACCESS_KEY_ID"].isalnum()  # DynamoDB Local takes no other
+    assert daicho["CHATLOG_BACKEND"] == "sql"
+    for name, service in SERVICES.items():
+        assert ("dynamodb" in service.get("depends_on", {})) == (name == "chats")
+
+
+@pytest.mark.parametrize("backend", ["sql", "dynamodb"])
+def test_the_services_line_prepares_the_place_of_chats(backend: str, dynamodb: Dynalite) -> None:
+    elsewhere = {
+        "DATABASE_URL": "sqlite:///ledger.db",
+        "CHATLOG_BACKEND": backend,
+        "CHATLOG_TABLE": f"Composed-{backend}",
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint,
+    }
+    given = {"PATH": os.environ["PATH"]} | environment("chats") | elsewhere
+    for _ in range(2):
+        done = subprocess.run(command("chats"), env=given, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    place = {
+        "backend": backend,
+        "dynamodb": {
+            "table": given["CHATLOG_TABLE"],
+            "endpoint_url": dynamodb.endpoint,
+            "region": given["AWS_REGION"],
+            "access_key_id": given["AWS_ACCESS_KEY_ID"],
+            "secret_access_key": given["AWS_SECRET_ACCESS_KEY"],
+        },
+    }
+    database = {"url": given["DATABASE_URL"]}
+    with Ledger(settings=Settings.of({"database": database, "chats": place})) as ledger:
+        assert ledger.chats.append("s", "user", "kept").content == "kept"
+        assert [message.content for message in ledger.chats.history("s")] == ["kept"]
 
 
 def test_the_bucket_is_made_and_tells_of_members_files_only(tmp_path: Path) -> None:

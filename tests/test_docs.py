@@ -1,5 +1,6 @@
 """The documents are run: what the READMEs print works as printed."""
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,8 @@ def blocks(name: str, language: str) -> list[str]:
         "docs/usage.ja.md",
         "docs/guilds.md",
         "docs/guilds.ja.md",
+        "docs/chats.md",
+        "docs/chats.ja.md",
     ],
 )
 def test_the_programs_of_the_documents_run(name: str, tmp_path: Path) -> None:
@@ -64,6 +67,20 @@ def test_the_commands_of_the_readme_exist(name: str) -> None:
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+def test_the_policy_for_dynamodb_allows_what_is_asked_of_it_and_nothing_else() -> None:
+    rooms = (ROOT / "src/daicho/chats").glob("dynamo*.py")
+    asked = {
+        name.title().replace("_", "")
+        for room in rooms
+        for name in re.findall(r"client\.([a-z_]+)\(", room.read_text(encoding="utf-8"))
+        if name != "close"
+    }
+    english, japanese = (json.loads(blocks(f"docs/chats{name}.md", "json")[0]) for name in ("", ".ja"))
+    assert english == japanese
+    allowed = [action for statement in english["Statement"] for action in statement["Action"]]
+    assert sorted(allowed) == sorted(f"dynamodb:{name}" for name in asked)
 
 
 def test_both_readmes_say_the_same() -> None:

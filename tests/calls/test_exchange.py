@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daicho import Invalid, Ledger
-from daicho.calls.exchange import LINE_MAX, import_file, read_call
+from daicho.calls.exchange import import_file, read_call
 from daicho.calls.export import CsvWriter, ordered, write_json
 from daicho.calls.schemas import Imported
 from daicho.core.errors import DaichoError
+from daicho.core.lines import LINE_MAX
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings, written
 
 MOMENT = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
@@ -46,7 +47,11 @@ def dump(ledger: Ledger) -> str:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", FORMATS.read_text(encoding="utf-8"), re.DOTALL)
+    """The document's blocks of a language, but for those of chat messages."""
+    written = re.sub(
+        r"### Chat messages.*?(?=\n### )", "", FORMATS.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    return re.findall(rf"```{language}\n(.*?)```", written, re.DOTALL)
 
 
 def test_dialogues_are_imported_once(ledger: Ledger) -> None:

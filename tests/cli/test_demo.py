@@ -52,13 +52,13 @@ def wait_until(ledger: Ledger, wanted: int) -> None:
 
 def test_the_demo_fills_a_ledger_once(here: Here) -> None:
     added = "calls: 123 added\ntasks: 40 added\n"
-    used = "usage: 3[0-9]{3} added\n"
-    assert re.fullmatch(f"{added}members: 20 added\n{used}guilds: 4[0-9]{{2}} added\n", here("demo"))
+    chats, used = "chats: 31[0-9] added\n", "usage: 3[0-9]{3} added\n"
+    assert re.fullmatch(f"{added}members: 20 added\nguilds: 4[0-9]{{2}} added\n{chats}{used}", here("demo"))
     there = "the example data is there already"
-    rooms = ("calls", "tasks", "members", "usage", "guilds")
+    rooms = ("calls", "tasks", "members", "guilds", "chats", "usage")
     assert here("demo") == "".join(f"{room}: {there}\n" for room in rooms)
     other = here("demo", "--seed", "2")  # names are one's own
-    assert re.fullmatch(f"{added}members: {there}\n{used}guilds: {there}\n", other)
+    assert re.fullmatch(f"{added}members: {there}\nguilds: {there}\n{chats}{used}", other)
     assert len(here("calls", "list", "--all", "--json").splitlines()) == 246
     assert len(here("tasks", "list", "--all", "--json").splitlines()) == 80
 

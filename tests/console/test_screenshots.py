@@ -8,8 +8,10 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from daicho import Ledger
+from daicho.chats import demo as chats_demo
 from daicho.guilds import demo as guilds_demo
 from daicho.usage import demo
 from tests.console import scene
@@ -24,8 +26,13 @@ def test_the_pictures_of_the_readme(serve: Callable[[str], Any], sqlite_url: str
     with Ledger(sqlite_url) as ledger:
         scene.fill(ledger)
         tasks = scene.tasks(ledger)
+        chats_demo.fill(ledger, random.Random(5), scene.NOW)
         demo.fill(ledger, random.Random(5), scene.NOW)
         guilds_demo.fill(ledger, random.Random(5), scene.NOW)
+        chats = {
+            language: ledger.chats.sessions(prefix=f"support:demo-{shop}").items[-1].session_id
+            for language, shop in (("en", "spoke-and-chain"), ("ja", "hikari-net"))
+        }
     guilds = {"en": guilds_demo.GUILDS[0].id, "ja": guilds_demo.GUILDS[1].id}
     with serve(sqlite_url) as console:
         for language, locale, call_id in (("en", "en-US", scene.ENGLISH), ("ja", "ja-JP", scene.JAPANESE)):
@@ -36,10 +43,15 @@ def test_the_pictures_of_the_readme(serve: Callable[[str], Any], sqlite_url: str
                 "task": f"/tasks/{tasks[language]}",
                 "usage": "/usage?period=2026-09",
                 "guild": f"/guilds/{guilds[language]}",
+                "chat": f"/chats/{quote(chats[language], safe='')}",
             }
             turn = slice(None) if WANTED else slice(language == "ja", None, 2)
             for name, path in list(pages.items())[turn]:
-                page = console.context(locale=locale).new_page()
+                context = console.context(locale=locale)
+                # The browser has said before where it is: it need not ask a second time.
+                zone = {"name": "daicho_zone", "value": quote("Asia/Tokyo", safe="")}
+                context.add_cookies([{**zone, "url": console.base}])
+                page = context.new_page()
                 page.clock.set_fixed_time(scene.NOW)
                 page.goto(console.base + path)
                 page.wait_for_selector("link-state[data-state=up]")

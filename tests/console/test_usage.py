@@ -260,7 +260,7 @@ def test_records_come_a_page_at_a_time_and_lead_to_what_they_were_for(
     console: Console, ledger: Ledger
 ) -> None:
     tenant = ledger.usage.create_tenant("paged").id
-    sources = ("call:of/a call", "task:0b7e", "member:美 咲", "chat:7", None)
+    sources = ("call:of/a call", "task:0b7e", "member:美 咲", "lead:7", None)
     begun = now()
     for number in range(30):
         at = begun - timedelta(seconds=number)
@@ -272,7 +272,7 @@ def test_records_come_a_page_at_a_time_and_lead_to_what_they_were_for(
         "/calls/of%2Fa%20call",
         "/tasks/0b7e",
         f"/members/virtual/{quote('美 咲')}",
-        "/usage?source=chat%3A7",
+        "/usage?source=lead%3A7",
         None,
     ]
     page.get_by_role("button", name="Older").click()
@@ -282,8 +282,8 @@ def test_records_come_a_page_at_a_time_and_lead_to_what_they_were_for(
     expect(rows.first).to_contain_text("op-25")
     page.get_by_role("button", name="Newer").click()
     expect(rows.first).to_contain_text("op-00")
-    rows.filter(has_text="chat:7").first.click()
-    page.wait_for_url("**/usage?source=chat%3A7")
+    rows.filter(has_text="lead:7").first.click()
+    page.wait_for_url("**/usage?source=lead%3A7")
     expect(rows).to_have_count(6)
     expect(figure(page, "LLM calls")).to_have_text("6")
     expect(page.get_by_role("link", name="Open its page")).to_have_count(0)

@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, BinaryIO
 
@@ -14,6 +14,7 @@ from daicho.calls.models import Call, CallLog
 from daicho.calls.schemas import Imported, Role
 from daicho.calls.store import CallStore, real_number
 from daicho.core.errors import DaichoError, Invalid
+from daicho.core.lines import line_text, numbered_lines, reason_of
 from daicho.core.operation import Sync
 from daicho.core.types import now
 
@@ -24,8 +25,6 @@ CallRows = tuple[Row, list[Row]]
 CHUNK_CALLS = 200
 CHUNK_BYTES = 8 * 1024 * 1024
 """How much of a file one transaction carries, whichever is reached first."""
-LINE_MAX = 256 * 1024 * 1024
-"""The longest line of a file, in bytes."""
 SPOKEN = "conversation"
 """The state of lines from a file that knows no states."""
 
@@ -109,7 +108,7 @@ def import_file(
     done = Imported()
     lot: list[CallRows] = []
     size = 0
-    for number, line in _numbered(file):
+    for number, line in numbered_lines(file):
         size += len(line)
         try:
             if line.strip():
@@ -136,19 +135,15 @@ def read_call(line: bytes, client_id: str, moment: datetime) -> CallRows:
 
     Raises Invalid.
     """
-    if len(line) > LINE_MAX:
-        raise Invalid(f"longer than {LINE_MAX:,} bytes", f"{LINE_MAX:,} バイトを超えています")
     try:
-        record = LINE.validate_json(line.decode())
+        record = LINE.validate_json(line_text(line))
         return (
             _rows(record, client_id, moment)
             if isinstance(record, CallRecord)
             else _dialogue_rows(record, client_id, moment)
         )
-    except UnicodeDecodeError:
-        raise Invalid("not UTF-8 text", "UTF-8 の文字列ではありません") from None
     except ValidationError as error:
-        raise Invalid(_reason(error)) from None
+        raise Invalid(reason_of(error, below=1)) from None
 
 
 def _dialogue_rows(dialogue: Dialogue, client_id: str, moment: datetime) -> CallRows:
@@ -204,25 +199,3 @@ def _rows(record: CallRecord, client_id: str, moment: datetime) -> CallRows:
         name = names.most_common(1)[0][0]
         raise Invalid(f"message_id {name!r} stands twice", f"message_id {name!r} が二度出てきます")
     return call, lines
-
-
-def _numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file with their numbers; of one that is too long no more than shows that it is."""
-    number = 0
-    while line := file.readline(LINE_MAX + 2):
-        number += 1
-        if number == 1:
-            if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise Invalid("the file is UTF-16; save it as UTF-8", "UTF-16 です。UTF-8 で保存してください")
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        yield number, line
-        while not line.endswith(b"\n") and (line := file.readline(LINE_MAX)):
-            pass
-
-
-def _reason(error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False, include_input=False, include_context=False)
-    place = ".".join(str(part) for part in first["loc"][1:])
-    said = first["msg"].replace(" at line 1 column", " at column")
-    more = f" (+{len(others)})" if others else ""
-    return (f"{place}: {said}" if place else said) + more

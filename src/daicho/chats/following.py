@@ -5,7 +5,7 @@ has been told of. So every look goes back a little, and tells what it has not to
 """
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from daicho.chats.models import ChatLog
 from daicho.chats.needs import LiveChatLedger
@@ -13,9 +13,11 @@ from daicho.chats.store import ChatStore
 from daicho.core.changes import until_changed
 from daicho.core.operation import Async
 from daicho.core.page import LIMIT_MAX
+from daicho.core.types import now
 
 OVERLAP = timedelta(seconds=10)
 """How far back a look goes: as far as the clocks of those who write may be apart."""
+FIRST = datetime.min.replace(tzinfo=UTC) + OVERLAP
 TOLD_SECONDS = 5.0
 """The longest time without a look where everybody's writes are announced."""
 UNTOLD_SECONDS = 1.0
@@ -53,7 +55,8 @@ class Follower:
             )
             found += page.items
             cursor = page.next
-            if cursor is None or (len(found) >= count and found[-1].timestamp < found[0].timestamp - OVERLAP):
+            enough = len(found) >= max(count, 1)
+            if cursor is None or (enough and found[-1].timestamp < before(found[0].timestamp)):
                 break
         self._note(found)
         if self._start is None:
@@ -68,14 +71,14 @@ class Follower:
             page = await self._chats.history(
                 self._session_id, after=self._after(), limit=LIMIT_MAX, cursor=cursor
             )
-            found += [message for message in page.items if _key(message) not in self._told]
+            found += [message for message in page.items if key_of(message) not in self._told]
             if (cursor := page.next) is None:
                 break
         self._note(found)
         return found
 
     def _after(self) -> datetime | None:
-        back = None if self._newest is None else self._newest - OVERLAP
+        back = None if self._newest is None else before(self._newest)
         if back is None or self._start is None:
             return back or self._start
         return max(back, self._start)
@@ -85,8 +88,8 @@ class Follower:
             return
         newest = max(message.timestamp for message in messages)
         self._newest = newest if self._newest is None else max(self._newest, newest)
-        self._told |= {_key(message) for message in messages}
-        oldest = self._newest - OVERLAP
+        self._told |= {key_of(message) for message in messages}
+        oldest = before(self._newest)
         self._told = {key for key in self._told if key[0] >= oldest}
 
 
@@ -106,5 +109,14 @@ async def follow(ledger: LiveChatLedger, session_id: str, *, history: int) -> As
         messages = await follower.look()
 
 
-def _key(message: ChatLog) -> Key:
+def before(newest: datetime) -> datetime:
+    """Return the instant from which on there may still come messages, if the newest one is of another.
+
+    One that is said to be of tomorrow keeps none of today's from being told.
+    """
+    return max(min(newest, now()), FIRST) - OVERLAP
+
+
+def key_of(message: ChatLog) -> Key:
+    """Return what tells a message of a session from its others, and sorts them."""
     return message.timestamp, message.message_id

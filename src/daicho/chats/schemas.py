@@ -1,14 +1,26 @@
 """What goes in and out of the chats room: names, answers, what HTTP takes."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WrapValidator,
+    field_validator,
+)
 
+from daicho.chats.models import SESSION_MAX
 from daicho.core.language import Text
 from daicho.core.types import json_value
 
 SESSION = Text("chat session", "チャットセッション")
+MESSAGES_MAX = 10_000
+"""Messages that one request may bring."""
 
 
 class MessageIn(BaseModel):
@@ -16,12 +28,46 @@ class MessageIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    role: str
-    content: str
-    author: str | None = None
-    message_id: str | None = None
-    details: Any = None
-    timestamp: AwareDatetime | None = None
+    role: str = Field(min_length=1, max_length=32, examples=["user"])
+    content: str = Field(examples=["予約をお願いします"])
+    author: str | None = Field(None, max_length=255, examples=["hanako"])
+    message_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Your own name for this message; sending it again changes nothing.",
+    )
+    details: Any = Field(None, description="Any JSON; a text that is JSON counts as such.")
+    timestamp: AwareDatetime | None = Field(None, description="With its time zone. Unset: now.")
+
+
+class AnyMessageIn(MessageIn):
+    """A message of any session on its way in."""
+
+    session_id: str = Field(min_length=1, max_length=SESSION_MAX, examples=["discord:123:456"])
+
+
+_MESSAGE: TypeAdapter[MessageIn] = TypeAdapter(MessageIn)
+Many = Annotated[list[MessageIn], Field(max_length=MESSAGES_MAX)]
+_MESSAGES: TypeAdapter[list[MessageIn]] = TypeAdapter(Many)
+
+
+def _one_or_many(value: object, _: Callable[[object], object]) -> MessageIn | list[MessageIn]:
+    """What is wrong is told of what was sent, and not of each thing that it might have been."""
+    return _MESSAGES.validate_python(value) if isinstance(value, list) else _MESSAGE.validate_python(value)
+
+
+MessagesIn = Annotated[MessageIn | Many, WrapValidator(_one_or_many)]
+"""One message, or several."""
+
+
+class AddedOut(BaseModel):
+    """What became of many messages."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    added: int = Field(description="Messages that are new.")
+    existing: int = Field(description="Messages that were there already, by their `message_id`.")
 
 
 class MessageOut(BaseModel):
@@ -29,11 +75,14 @@ class MessageOut(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    session_id: str
-    timestamp: datetime
-    role: str
-    content: str
-    author: str | None
+    session_id: str = Field(examples=["discord:123:456"])
+    timestamp: datetime = Field(
+        description="To the microsecond; no two of a session are the same.",
+        examples=["2026-11-21T08:18:25.120000Z"],
+    )
+    role: str = Field(examples=["user"])
+    content: str = Field(examples=["予約をお願いします"])
+    author: str | None = Field(examples=["hanako"])
     message_id: str
     details: Any
 
@@ -48,10 +97,10 @@ class SessionOut(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    session_id: str
+    session_id: str = Field(examples=["discord:123:456"])
     first_at: datetime
     last_at: datetime
-    messages: int | None
+    messages: int | None = Field(description="Null in DynamoDB's lists.", examples=[12])
 
 
 class MessagePage(BaseModel):
@@ -60,7 +109,7 @@ class MessagePage(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     items: list[MessageOut]
-    next: str | None
+    next: str | None = Field(description="Pass it as `cursor`; null on the last page.")
 
 
 class SessionPage(BaseModel):
@@ -69,4 +118,6 @@ class SessionPage(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     items: list[SessionOut]
-    next: str | None
+    next: str | None = Field(
+        description="Pass it as `cursor`. In DynamoDB a page may be short, even empty, and have a next one."
+    )

@@ -105,11 +105,11 @@ class ChatStore(Store[Mode]):
             raise Invalid("message_id is empty; leave it out", "message_id が空です。不要なら省いてください")
         row = ChatLog.whole_row(
             session_id=checked_session(session_id),
-            timestamp=timestamp or now(),
+            timestamp=now() if timestamp is None else timestamp,
             role=_filled("role", role),
             content=content,
             author=author,
-            message_id=message_id or new_uuid(),
+            message_id=new_uuid() if message_id is None else message_id,
             details=details,
         )
         return NewMessage(row, named=message_id is not None)

@@ -89,9 +89,12 @@ def demo(
     ] = 1,
 ) -> None:
     terminal = _terminal(context)
-    rng = random.Random(seed)  # noqa: S311  (a demo is to be repeatable, not secret)
+    added = {}
     with terminal.open() as ledger:
-        added = {room: import_module(f"daicho.{room}.demo").fill(ledger, rng, now()) for room in ROOMS}
+        # What is used for what is in the other rooms comes when that is there.
+        for room in sorted(ROOMS, key=lambda room: room == "usage"):
+            # Each begins anew: what one room finds there already changes nothing in the next.
+            added[room] = import_module(f"daicho.{room}.demo").fill(ledger, _rng(seed), now())
     for room, count in added.items():
         put(
             say(f"{room}: {count} added", f"{room}: {count} 件を追加しました")
@@ -101,12 +104,16 @@ def demo(
     if live:
         put(say("conversations go on; Ctrl+C stops them", "会話を続けています。Ctrl+C で止まります"))
         sys.stdout.flush()
-        asyncio.run(_keep_going(terminal, rng))
+        asyncio.run(_keep_going(terminal, _rng(seed)))
 
 
 @app.command(help=say("Show the version.", "バージョンを表示する。"))
 def version() -> None:
     put(f"daicho {__version__}")
+
+
+def _rng(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311  (a demo is to be repeatable, not secret)
 
 
 async def _keep_going(terminal: Terminal[Ledger, AsyncLedger], rng: random.Random) -> None:

@@ -118,3 +118,8 @@ def decode_number(cursor: str | None) -> int | None:
         return None
     number: int = _decode(cursor, [literal(0)])[0]
     return number
+
+
+def decode_texts(cursor: str, count: int) -> list[str]:
+    """Read a cursor of some texts, as ``encode`` wrote it. Raises Invalid."""
+    return _decode(cursor, [literal("")] * count)

@@ -211,6 +211,19 @@ def json_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
 
 
+def readable_json(text: str | None) -> str:
+    """Return JSON with line breaks, to read; a text that is none as it is.
+
+    >>> print(readable_json('{"content": "Hello", "attachments": []}'))
+    {
+      "content": "Hello",
+      "attachments": []
+    }
+    """
+    value = json_value(text)
+    return text or "" if value is text else json.dumps(value, ensure_ascii=False, indent=2)
+
+
 def _no_number(name: str) -> float:
     raise ValueError(name)
 

@@ -52,7 +52,7 @@ class Event:
 
     kind: str
     data: BaseModel
-    id: int | None = None
+    id: int | str | None = None
 
     def __str__(self) -> str:
         numbered = "" if self.id is None else f"id: {self.id}\n"

@@ -1,6 +1,5 @@
 """A guild's logs on its page: a table by type, user, channel and time; what belongs to a log unfolds."""
 
-import json
 from collections.abc import Awaitable, Callable
 
 from daicho.core.elements import Chip, Row, box, moment, words
@@ -9,7 +8,7 @@ from daicho.core.language import say
 from daicho.core.page import Page, encode
 from daicho.core.screen import Screen
 from daicho.core.tail import LongText
-from daicho.core.types import json_value
+from daicho.core.types import readable_json
 from daicho.guilds.enums import LogType
 from daicho.guilds.models import Log
 from daicho.guilds.needs import LiveGuildLedger
@@ -116,7 +115,7 @@ class Logs:
 
         async def details() -> str | None:
             found = await again()
-            return None if found is None else readable(found.details)
+            return None if found is None else readable_json(found.details)
 
         if len(log.action) > SHORT:
             words(say("Action", "内容"), "d-label", "div")
@@ -125,22 +124,4 @@ class Logs:
         if log.details is None:
             words(say("There are none.", "ありません。"), "d-pre d-quiet", "div")
         else:
-            LongText(self._screen, readable(log.details), details, "d-pre d-mono")
-
-
-def readable(details: str | None) -> str:
-    """Return JSON with line breaks, to read; a text that is none as it is.
-
-    >>> print(readable('{"content": "Hello", "attachments": []}'))
-    {
-      "content": "Hello",
-      "attachments": []
-    }
-    """
-    value = json_value(details)
-    if value is details:
-        return details or ""
-    try:
-        return json.dumps(value, ensure_ascii=False, indent=2)
-    except RecursionError:
-        return details or ""
+            LongText(self._screen, readable_json(log.details), details, "d-pre d-mono")

@@ -1,9 +1,10 @@
-"""The demo's usage: two months of it, what the demo's calls, tasks and members cost, and more now and then."""
+"""The demo's usage: two months of it, what the demo's calls, tasks, members and chats cost, and more at times."""
 
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
@@ -11,6 +12,7 @@ from daicho.core.page import LIMIT_MAX, Page
 from daicho.core.types import now as present
 from daicho.usage.demo_scenes import (
     ANSWER,
+    CHANNELS,
     CHAT,
     CODE,
     CUSTOMERS,
@@ -29,7 +31,7 @@ Row = dict[str, Any]
 
 DAYS = 60
 ALONE = 1_800
-"""Records that belong to no call, task or member."""
+"""Records that belong to no call, task, member or chat."""
 CHATS = 14
 """Records of each virtual member."""
 STEPS_MOST = 30
@@ -39,7 +41,12 @@ PAUSE_SECONDS = (2.0, 6.0)
 CALL_START, LIVE_CALL_START = "demo-", "demo-live-"
 TASK_END = "00da1c40"
 MEMBER_PLACE = "s3://demo-members/"
-"""By these one knows the calls, tasks and members of a demo: what people have recorded is left alone."""
+CHAT_STARTS = ("support:demo-", "assistant:demo-")
+LIVE_CHAT_START = "support:demo-live-"
+"""By these, and by the demo's channels, one knows the calls, tasks, members and chats of a demo: what people
+have recorded is left alone."""
+GOING_ON = timedelta(minutes=1)
+"""A chat in which nothing was said for so long is over."""
 
 
 class Call(Protocol):
@@ -72,6 +79,14 @@ class Member(Protocol):
     file_uri: str | None
 
 
+class Chat(Protocol):
+    """What of a chat's session the demo needs."""
+
+    session_id: str
+    first_at: datetime
+    last_at: datetime
+
+
 class Calls(Protocol):
     list: Callable[..., Page[Call]]
 
@@ -84,22 +99,32 @@ class Members(Protocol):
     list_virtual: Callable[..., Page[Member]]
 
 
+class Chats(Protocol):
+    sessions: Callable[..., Page[Chat]]
+
+
 class DemoLedger(UsageLedger, Protocol):
     """A ledger for threads, whose other rooms the demo has filled already."""
 
     calls: Calls
     tasks: Tasks
     members: Members
+    chats: Chats
 
 
 class LiveCalls(Protocol):
     list: Callable[..., Any]
 
 
+class LiveChats(Protocol):
+    sessions: Callable[..., Any]
+
+
 class LiveDemoLedger(LiveUsageLedger, Protocol):
     """A ledger for tasks, in whose other rooms the demo goes on."""
 
     calls: LiveCalls
+    chats: LiveChats
 
 
 def fill(ledger: DemoLedger, rng: random.Random, now: datetime) -> int:
@@ -121,6 +146,10 @@ def fill(ledger: DemoLedger, rng: random.Random, now: datetime) -> int:
     for member in _every(ledger.members.list_virtual):
         if (member.file_uri or "").startswith(MEMBER_PLACE):
             rows += _of_member(member, now)
+    for start in (*CHAT_STARTS, *CHANNELS):
+        for chat in _every(partial(ledger.chats.sessions, prefix=start)):
+            if not chat.session_id.startswith(LIVE_CHAT_START):
+                rows += _of_chat(chat)
     # Where old records were let go, the ledger takes no others from that time.
     return ledger.usage.record_many(rows, reject=True).accepted
 
@@ -131,14 +160,25 @@ async def live(ledger: LiveDemoLedger, rng: random.Random) -> None:
         await ledger.usage.create_tenant(customer.name, id=customer.id)
     while True:
         await asyncio.sleep(rng.uniform(*PAUSE_SECONDS))
-        page = await ledger.calls.list(live=True, limit=LIMIT_MAX)
-        going_on = [call for call in page.items if call.call_id.startswith(LIVE_CALL_START)]
+        going_on = await _going_on(ledger)
         if going_on and rng.random() < 0.7:
-            call = rng.choice(going_on)
-            row = _row(_owner(call.client_id), ANSWER, rng, present()) | {"source": f"call:{call.call_id}"}
+            source, customer, scene = rng.choice(going_on)
+            row = _row(customer, scene, rng, present()) | {"source": source}
         else:
             row = _row(_customer(rng), _scene(rng), rng, present())
         await ledger.usage.record(**row)
+
+
+async def _going_on(ledger: LiveDemoLedger) -> list[tuple[str, Customer, Scene]]:
+    """The demo's conversations that go on just now: the source, whose it is, what it takes."""
+    calls = await ledger.calls.list(live=True, limit=LIMIT_MAX)
+    since = present() - GOING_ON
+    chats = await ledger.chats.sessions(prefix=LIVE_CHAT_START, since=since, limit=LIMIT_MAX)
+    return [
+        (f"call:{call.call_id}", _owner(call.client_id), ANSWER)
+        for call in calls.items
+        if call.call_id.startswith(LIVE_CALL_START)
+    ] + [(f"chat:{chat.session_id}", _chats_owner(chat.session_id), CHAT) for chat in chats.items]
 
 
 # -- records -----------------------------------------------------------------------------------------
@@ -195,6 +235,14 @@ def _of_member(member: Member, now: datetime) -> Iterator[Row]:
         yield row | {"model": member.llm_model, "provider": None}
 
 
+def _of_chat(chat: Chat) -> Iterator[Row]:
+    """What answering in a chat took."""
+    source = f"chat:{chat.session_id}"
+    rng = random.Random(source)
+    times = _times(chat.first_at, chat.last_at, rng.randint(2, 6))
+    yield from _for(source, _chats_owner(chat.session_id), ((CHAT, at) for at in times), rng)
+
+
 def _for(
     source: str, customer: Customer, scenes: Iterable[tuple[Scene, datetime]], rng: random.Random
 ) -> Iterator[Row]:
@@ -238,6 +286,14 @@ def _scene(rng: random.Random) -> Scene:
 
 def _owner(named: str) -> Customer:
     return OWNERS.get(named, ELSE)
+
+
+def _chats_owner(session_id: str) -> Customer:
+    """Whose a chat is: in a channel its guild's, else that of the owner it names: ``support:demo-owner-1f``."""
+    for start, customer in CHANNELS.items():
+        if session_id.startswith(start):
+            return customer
+    return _owner(session_id.partition(":")[2].removeprefix("demo-").removeprefix("live-").rpartition("-")[0])
 
 
 def _is_japanese(customer: Customer) -> bool:

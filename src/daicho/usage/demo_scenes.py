@@ -51,6 +51,11 @@ CUSTOMERS = (
 OWNERS: Mapping[str, Customer] = {owned: customer for customer in CUSTOMERS for owned in customer.owns}
 ELSE, ELSE_JAPANESE = CUSTOMERS[5], CUSTOMERS[2]
 """Whose the rest is."""
+CHANNELS: Mapping[str, Customer] = {
+    "discord:1203045678901234567:": ELSE,
+    "discord:1187654321098765433:": ELSE_JAPANESE,
+}
+"""How the names of the demo's chats in channels begin, and whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ SCENES = (
     Scene("classify_inquiry", "kotonoha-7b", None, (150, 900), (4, 30), ms_a_token=30, weight=4),
     Scene("research", "gemini-2.5-pro", "google", (30_000, 260_000), (900, 5_000), weight=1),
 )
-"""What is used without any call, task or member. The list knows no price of our own model."""
+"""What is used without any call, task, member or chat. The list knows no price of our own model."""
 ANSWER = Scene("answer_call", "gpt-4o-mini", "openai", (900, 5_200), (20, 160), 0.6, ms_a_token=9)
 SUMMARIZE = Scene("summarize_call", "claude-haiku-4-5", "anthropic", (900, 3_200), (80, 260))
 CHAT = Scene("chat", "gpt-5-mini", "openai", (1_200, 14_000), (60, 900), 0.5)

@@ -53,7 +53,7 @@ LEAVE_SOME = f"""PERFORM 1 FROM chat_sessions WHERE session_id IN (SELECT sessio
         ORDER BY session_id FOR UPDATE;
     DELETE FROM chat_sessions WHERE session_id IN (SELECT session_id FROM removed)
         AND NOT EXISTS (SELECT 1 FROM chat_logs l WHERE l.session_id = chat_sessions.session_id);
-    UPDATE chat_sessions SET messages = messages - gone.messages, {ENDS}
+    UPDATE chat_sessions SET messages = chat_sessions.messages - gone.messages, {ENDS}
         FROM (SELECT session_id, count(*) AS messages FROM removed GROUP BY session_id) gone
         WHERE chat_sessions.session_id = gone.session_id"""
 STATEMENT_TRIGGERS = {
