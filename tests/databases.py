@@ -9,12 +9,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
 from daicho import Ledger, Settings, migrations
 from daicho.ledger import open_database
 
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+"""For a test of what is the same on each database, and takes long."""
 LOANS = 50
 """How often a database is lent: rows that were deleted take room until it is dropped."""
 

@@ -192,6 +192,8 @@ def test_dynamodb_and_daicho_know_the_same_address_and_its_tables_have_a_folder(
     assert f"dynamodb:{folder}" in dynamodb["volumes"]
     assert daicho["AWS_ACCESS_KEY_ID"].isalnum()  # DynamoDB Local takes no other
     assert daicho["CHATLOG_BACKEND"] == "sql"
+    assert (dynamodb["cap_drop"], dynamodb["cap_add"]) == (["ALL"], ["DAC_OVERRIDE"])
+    assert dynamodb["security_opt"] == ["no-new-privileges:true"]
     for name, service in SERVICES.items():
         assert ("dynamodb" in service.get("depends_on", {})) == (name == "chats")
 

@@ -112,10 +112,15 @@ WRONG = {
 }
 
 
+ROOT = SOURCE.parents[1]
+LIKE_LINT = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
+"""What it has found out about Daicho already need not be found out again."""
+
+
 def check_types(folder: Path, checker: str, code: str) -> subprocess.CompletedProcess[str]:
     (folder / "use.py").write_text(code)
     command = {
-        "mypy": [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache"), "use.py"],
+        "mypy": [sys.executable, "-m", "mypy", "--strict", *LIKE_LINT, "use.py"],
         "pyright": [
             sys.executable,
             "-m",

@@ -33,6 +33,12 @@ def here(place_url: str, capsys: pytest.CaptureFixture[str]) -> Here:
 
 
 @pytest.fixture
+def once(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> Here:
+    """The terminal, where the place makes no difference."""
+    return Here(sqlite_url, capsys)
+
+
+@pytest.fixture
 def place(place_url: str) -> Iterator[Ledger]:
     """A ledger whose chat logs are kept in each of the places."""
     with Ledger(place_url) as ledger:
@@ -42,9 +48,14 @@ def place(place_url: str) -> Iterator[Ledger]:
 @pytest.fixture
 def filled(place: Ledger) -> Ledger:
     """Two sessions: one of two days and several people, one of five messages that is an hour newer."""
+    fill(place)
+    return place
+
+
+def fill(place: Ledger) -> None:
     said = [
         ("user", "予約をお願いします", "hanako", None),
-        ("assistant", "いつがよろしいですか?\n- 今日\n- 明日", "bot", {"tokens": 12, "model": "m"}),
+        ("assistant", "いつがよろしいですか?\n- 今日\n- 明日", "bot", {"model": "m", "tokens": 12}),
         ("system", "moved to another channel", None, None),
         ("user", "明日で", "hanako", None),
     ]
@@ -68,7 +79,6 @@ def filled(place: Ledger) -> Ledger:
         }
         for n in range(5)
     )
-    return place
 
 
 def objects(out: str) -> list[dict[str, object]]:
@@ -108,6 +118,8 @@ def test_sessions_are_filtered_and_go_on_where_they_ended(here: Here, filled: Le
     assert names("--limit", "1") == [WIDGET]
     assert names("--cursor", here.said.split()[-1], "--all") == [SUPPORT]
     assert here.said == ""
+    assert names("--since", "2026-11-23") == []
+    assert here.said == "no sessions found\n"
     here("chats", "sessions", "--cursor", "nonsense", code=1)
     assert "not a cursor" in one_line(here.said)
 
@@ -127,6 +139,7 @@ def test_a_conversation_is_shown_as_people_read_it(here: Here, filled: Ledger) -
         "08:18:23  assistant  bot           いつがよろしいですか?",
         "                                   - 今日",
         "                                   - 明日",
+        '                                   details: {"model": "m", "tokens": 12}',
         "08:18:24  system                   moved to another channel",
         "2026-11-22",
         "08:18:25  user       hanako        明日で",
@@ -139,17 +152,29 @@ def test_a_conversation_is_shown_in_part(here: Here, filled: Ledger) -> None:
         return contents(here("chats", "show", WIDGET, "--json", *options))
 
     assert shown("--last", "2") == ["line 3", "line 4"]
-    assert here.said == "there are earlier ones: --all, or --last\n"
+    assert here.said == "there are earlier ones: --all, or --last N\n"
     middle = ("--after", "2026-11-22T09:18:22.123456Z", "--before", "2026-11-22T09:18:26.123456Z")
     assert shown(*middle) == ["line 1", "line 2", "line 3"]
     assert shown(*middle, "--last", "1") == ["line 3"]
     assert shown("--after", "2026-11-23") == []
+    assert here.said == "no messages found\n"
     assert shown("--all") == shown("--last", "5") == [f"line {n}" for n in range(5)]
     assert here.said == ""
 
 
+def test_details_are_cut_to_the_terminal_unless_asked_for(
+    once: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    once("chats", "append", "s", "user", "x", "--details", json.dumps("詳細" * 20))
+    assert once("chats", "show", "s").splitlines()[-1] == " " * 35 + "details: " + "詳細" * 5 + "…"
+    assert once("chats", "show", "s", "--details").splitlines()[-1].endswith("details: " + "詳細" * 20)
+    once("chats", "append", "t", "user", "x")
+    assert "details" not in once("chats", "show", "t", "--details")
+
+
 def test_the_last_200_are_shown_and_all_if_asked(here: Here, place: Ledger) -> None:
-    many = 1205 if place.chats.tells else 305
+    many = 1205 if place.chats.tells else 205
     place.chats.append_many(
         {"session_id": "long", "role": "user", "content": str(n), "timestamp": BEGUN + timedelta(seconds=n)}
         for n in range(many)
@@ -182,21 +207,26 @@ def test_an_unknown_session_is_said_in_a_line(here: Here, place: Ledger) -> None
         assert one_line(here.said) == "no such chat session: gone", command
 
 
-def test_a_text_cannot_command_the_terminal(here: Here, place: Ledger) -> None:
+def test_a_text_cannot_command_the_terminal(once: Here) -> None:
     hostile = "\x1b]0;owned\x07 red\x1b[31m\nnext\r\nline\x9b1m"
-    place.chats.append(hostile, "user", hostile, author=hostile, message_id="m", details=hostile)
-    place.chats.append("b", hostile[:32], hostile, author=hostile)
-    for command in (["sessions"], ["show", hostile], ["show", "b"]):
-        assert not set(here("chats", *command)) & {"\x1b", "\x07", "\r", "\x9b"}, command
-    asked = daicho("chats", "delete", hostile, url=here.url, stdin=b"n\n")
-    assert asked.returncode == 1
-    assert "\x1b" not in asked.stderr
+    name = "red\x9b31m"
+    with Ledger(once.url) as ledger:
+        ledger.chats.append(name, "user", hostile, author=hostile, message_id=hostile, details=hostile)
+        ledger.chats.append("b", hostile[:32], hostile, author=hostile)
+    again = ["append", name, "user", "x", "--id", hostile]
+    for command in (["sessions"], ["show", name], ["show", "b", "--details"], again):
+        written = once("chats", *command) + once.said
+        assert not set(written) & {"\x1b", "\x07", "\r", "\x9b"}, command
+    once("chats", "delete", name, code=1)  # nobody answers
+    assert "\x9b" not in once.said
 
 
-def test_on_a_terminal_it_is_drawn_to_fit(filled: Ledger, place_url: str) -> None:
-    filled.chats.append(SUPPORT, "user", "[bold]not markup[/bold] " + "長い文" * 60)
+def test_on_a_terminal_it_is_drawn_to_fit(sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as ledger:
+        fill(ledger)
+        ledger.chats.append(SUPPORT, "user", "[bold]not markup[/bold] " + "長い文" * 60)
     screen, keyboard = pty.openpty()
-    environment = surroundings(place_url, COLUMNS="90", TERM="xterm")
+    environment = surroundings(sqlite_url, COLUMNS="90", TERM="xterm")
     process = subprocess.Popen([*COMMAND, "chats", "show", SUPPORT], env=environment, stdout=keyboard)
     os.close(keyboard)
     drawn = b""
@@ -236,27 +266,44 @@ def test_a_script_records_a_conversation(here: Here, place: Ledger) -> None:
     assert (first.message_id, second.content, second.author) == ("m-1", "こんにちは", "hanako")
 
 
-def test_what_was_said_may_come_from_standard_input(place_url: str) -> None:
-    for number, dash in enumerate(([], ["-"])):
-        done = daicho("chats", "append", "s", "tool", *dash, url=place_url, stdin=f"{number}\nあ\n".encode())
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    with Ledger(place_url) as ledger:
-        assert [one.content for one in ledger.chats.history("s")] == ["0\nあ", "1\nあ"]
-    bad = daicho("chats", "append", "s", "tool", url=place_url, stdin=b"\x82\xb1")
+def test_a_message_that_was_there_is_said_to_stay_as_it_is(here: Here, place: Ledger) -> None:
+    said = ("chats", "append", "s", "user", "こんにちは", "--id", "m-1", "--at", "2026-11-21T08:18:22Z")
+    kept = "m-1 was there already and stays as it is: 2026-11-21 08:18:22 user: こんにちは\n"
+    assert (here(*said), here.said) == ("", "")
+    assert (here(*said), here.said) == ("", kept)
+    assert here("chats", "append", "s", "tool", "other", "--id", "m-1", "--json").startswith('{"session_id"')
+    assert here.said == kept
+    assert [one.content for one in place.chats.history("s")] == ["こんにちは"]
+
+
+def test_what_was_said_may_come_from_standard_input(sqlite_url: str) -> None:
+    done = daicho("chats", "append", "s", "tool", "-", url=sqlite_url, stdin="0\nあ\n".encode())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with Ledger(sqlite_url) as ledger:
+        assert [one.content for one in ledger.chats.history("s")] == ["0\nあ"]
+    bad = daicho("chats", "append", "s", "tool", url=sqlite_url, stdin=b"\x82\xb1")
     assert (bad.returncode, one_line(bad.stderr)) == (1, "standard input is not UTF-8 text")
+    empty = daicho("chats", "append", "s", "tool", url=sqlite_url)
+    assert (empty.returncode, one_line(empty.stderr)) == (1, "standard input is empty; nothing to append")
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         (["append", "", "user", "x"], "session_id is empty"),
-        (["append", "s" * 256, "user", "x"], "session_id is 256 characters long; at most 255 fit"),
+        (["append", "s" * 251, "user", "x"], "session_id is 251 characters long; at most 250 fit"),
+        (["append", "a\tb", "user", "x"], "session_id has a control character at character 2; remove it"),
+        (
+            ["append", "s", "user", "x", "--at", "1969-12-31"],
+            "timestamp 1969-12-31T00:00:00+00:00 is outside",
+        ),
+        (["append", "s", "user", " ", "--id", "i" * 65], "message_id is 65 characters long"),
         (["append", "s", " ", "x"], "role is empty"),
         (["append", "s", "r" * 33, "x"], "role is 33 characters long; at most 32 fit"),
         (["append", "s", "user", "x", "--id", ""], "message_id is empty; leave it out"),
         (["append", "s", "user", "x", "--details", '"\\u0000"'], "details has a NUL byte at character 1"),
         (["show", " "], "session_id is empty"),
-        (["sessions", "--prefix", "p" * 256], "prefix is 256 characters long; at most 255 fit"),
+        (["sessions", "--prefix", "p" * 251], "prefix is 251 characters long; at most 250 fit"),
         (["export", "a", ""], "session_id is empty"),
         (["copy", "--from", "sql", "--to", "dynamodb", "--session", ""], "session_id is empty"),
         (["expire"], "how old messages may become is not set: give --days, or set CHATLOG_DAYS"),
@@ -314,7 +361,6 @@ def test_delete_asks_first_and_says_how_many(filled: Ledger, place_url: str) -> 
     code, out, said = delete(SUPPORT, answer="n\n")
     assert (code, out) == (1, "")
     assert said.startswith(f"Delete {SUPPORT} and its 4 messages? [y/N]")
-    assert delete(SUPPORT)[0] == 1
     assert filled.chats.session(SUPPORT).messages == 4
     assert delete(SUPPORT, answer="y\n")[:2] == (0, "deleted 4 messages")
     assert delete(WIDGET, "--yes") == (0, "deleted 5 messages", "")
@@ -363,8 +409,9 @@ def test_bad_lines_are_told_by_number_and_the_others_imported(
     here: Here, place: Ledger, tmp_path: Path
 ) -> None:
     bad = {
-        "nonsense": "Invalid JSON",
-        "[]": "should be",
+        "nonsense": "Invalid JSON: expected ident at column 2",
+        '{"session_id": "s",': "Invalid JSON: EOF while parsing a value at column 19",
+        "[]": "should be a JSON object",
         '{"session_id": "s", "role": "user"}': "content: Field required",
         '{"role": "user", "content": "x"}': "session_id: Field required",
         '{"session_id": "s", "role": "user", "content": "x", "at": 1}': "at: Extra inputs are not permitted",
@@ -373,12 +420,13 @@ def test_bad_lines_are_told_by_number_and_the_others_imported(
         '{"session_id": "s", "role": "user", "content": "\\u0000"}': "content has a NUL byte",
         '{"session_id": "s", "role": "user", "content": "x", "timestamp": "2026-11-21T08:00:00"}': "timezone",
         '{"session_id": "s", "role": "user", "content": "x", "timestamp": 1763700000}': "timestamp: ",
+        '{"session_id": "s", "role": "user", "content": "x", "timestamp": "1763700000"}': "timestamp: should be",
         '{"session_id": "s", "role": "user", "content": "x", "details": {"a": NaN}}': "details",
     }
     good = [json.dumps({"session_id": "s", "role": "user", "content": str(n)}) for n in range(2)]
     file = written(tmp_path / "f", b"\xef\xbb\xbf" + good[0].encode(), "", *bad, b"\x82\xb1", good[1])
     said = here("chats", "import", file, "--errors", str(tmp_path / "errors"), code=1)
-    assert said == "imported 2 messages, 0 already there, 12 bad lines\n"
+    assert said == "imported 2 messages, 0 already there, 14 bad lines\n"
     lines = here.said.splitlines()
     for number, (line, reason) in enumerate(zip(lines, [*bad.values(), "not UTF-8 text"], strict=True), 3):
         assert line.startswith(f"line {number}: ")
@@ -387,6 +435,16 @@ def test_bad_lines_are_told_by_number_and_the_others_imported(
     assert [one.content for one in place.chats.history("s")] == ["0", "1"]
     here("chats", "import", written(tmp_path / "g", good[0].encode("utf-16")), code=1)
     assert "UTF-16" in one_line(here.said)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAICHO_LANG", "ja")
+        here("chats", "import", file, code=1)
+    told = here.said.splitlines()
+    assert told[1].endswith("行目: 19 バイト目から先を JSON として読めません: EOF while parsing a value")
+    assert [line.partition("行目: ")[2] for line in told[2:5]] == [
+        "JSON のオブジェクトにしてください",
+        "content: 必須です",
+        "session_id: 必須です",
+    ]
     here("chats", "import", str(tmp_path / "nowhere"), code=1)
     assert one_line(here.said).endswith("nowhere: No such file or directory")
 
@@ -394,21 +452,21 @@ def test_bad_lines_are_told_by_number_and_the_others_imported(
 def test_an_import_reads_standard_input_and_goes_on_where_it_was_stopped(place_url: str) -> None:
     lines = [
         json.dumps({"session_id": f"s-{n % 7}", "role": "user", "content": str(n), "message_id": str(n)})
-        for n in range(210)
+        for n in range(70)
     ]
-    for count, said in ((140, (140, 0)), (210, (70, 140)), (210, (0, 210))):
+    for count, said in ((50, (50, 0)), (70, (20, 50)), (70, (0, 70))):
         given = "\n".join(lines[:count]).encode()
         done = daicho("chats", "import", "-", url=place_url, stdin=given)
         assert done.stdout == "imported {:,} messages, {:,} already there, 0 bad lines\n".format(*said)
     with Ledger(place_url) as ledger:
         assert [one.content for one in ledger.chats.history("s-6", limit=3)] == ["6", "13", "20"]
-        assert ledger.chats.session("s-0").messages == 30
+        assert ledger.chats.session("s-0").messages == 10
 
 
 def test_a_place_that_is_away_is_said_once_and_no_line_is_bad(
     sqlite_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CHATLOG_BACKEND", "dynamodb")
+    monkeypatch.setenv("CHATLOG_BACKEND", " DynamoDB")
     here = Here(sqlite_url, capsys)
     file = written(tmp_path / "f", *['{"session_id": "s", "role": "user", "content": "x"}'] * 3)
     here("chats", "import", file, code=1)
@@ -448,11 +506,11 @@ def test_init_has_nothing_to_do_in_the_database(url: str, capsys: pytest.Capture
     assert said.endswith("; there is nothing to do\n")
 
 
-def test_the_commands_are_japanese_for_who_reads_that(
-    here: Here, filled: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_are_japanese_for_who_reads_that(once: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger(once.url) as ledger:
+        fill(ledger)
     monkeypatch.setenv("DAICHO_LANG", "ja")
-    assert here("chats", "sessions").split()[:4] == ["セッション", "メッセージ", "最初", "最後"]
-    assert here("chats", "delete", WIDGET, "--yes") == "5 件のメッセージを削除しました\n"
-    here("chats", "show", "gone", code=1)
-    assert one_line(here.said) == "チャットセッションが見つかりません: gone"
+    assert once("chats", "sessions").split()[:4] == ["セッション", "メッセージ", "最初", "最後"]
+    assert once("chats", "delete", WIDGET, "--yes") == "5 件のメッセージを削除しました\n"
+    once("chats", "show", "gone", code=1)
+    assert one_line(once.said) == "チャットセッションが見つかりません: gone"

@@ -13,6 +13,8 @@ from daicho.chats.dynamo import ChatTable
 from daicho.chats.dynamo_client import connect
 from daicho.chats.dynamo_index import Entry, Index
 from daicho.chats.dynamo_items import ITEM_MAX, size_of
+from daicho.chats.models import ChatLog
+from daicho.chats.places import NewMessage
 from daicho.core.types import now
 
 T = datetime(2025, 11, 21, 8, 0, tzinfo=UTC)
@@ -38,6 +40,11 @@ class Raw:
     def put(self, session_id: str, timestamp: str, **others: Any) -> None:
         key = {"session_id": {"S": session_id}, "timestamp": {"N": timestamp}}
         self.client.put_item(TableName=self.table, Item={**key, **others})
+
+    def put_many(self, items: list[dict[str, Any]]) -> None:
+        for at in range(0, len(items), 25):
+            puts = [{"PutRequest": {"Item": item}} for item in items[at : at + 25]]
+            self.client.batch_write_item(RequestItems={self.table: puts})
 
     def all(self, table: str | None = None) -> list[dict[str, Any]]:
         return self.client.scan(TableName=table or self.table)["Items"]
@@ -104,7 +111,7 @@ def test_a_session_is_known_before_its_first_message_is_there(faulty: Any, table
 # -- 400 KB ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("timestamp", [T, T + 10 * MICRO, T + 123_456 * MICRO, T.replace(year=1960)])
+@pytest.mark.parametrize("timestamp", [T, T + 10 * MICRO, T + 123_456 * MICRO, T.replace(year=9998)])
 def test_the_largest_message_is_taken_and_one_byte_more_is_refused_with_its_size(
     chats: Any, raw: Raw, timestamp: datetime
 ) -> None:
@@ -143,7 +150,7 @@ with Ledger() as ledger:
     ledger.chats.history("s")
     print("ready", flush=True)
     sys.stdin.readline()
-    for number in range(30):
+    for number in range(12):
         ledger.chats.append("s", me, f"{number}", timestamp=at)
         ledger.chats.append("s", "both", f"{me} {number}", timestamp=at, message_id=f"m{number}")
 """
@@ -163,10 +170,41 @@ def test_processes_that_write_at_one_instant_lose_nothing_and_repeat_nothing(cha
         writer.communicate("go\n", timeout=60)
         assert writer.returncode == 0
     messages = chats.history("s", limit=1000).items
-    assert len({message.timestamp for message in messages}) == len(messages) == 90
+    assert len({message.timestamp for message in messages}) == len(messages) == 36
     for name in "ab":
-        assert [int(m.content) for m in messages if m.role == name] == list(range(30))
-    assert {m.message_id for m in messages if m.role == "both"} == {f"m{number}" for number in range(30)}
+        assert [int(m.content) for m in messages if m.role == name] == list(range(12))
+    assert {m.message_id for m in messages if m.role == "both"} == {f"m{number}" for number in range(12)}
+
+
+def test_a_message_without_a_name_that_is_sent_again_as_exported_was_there(chats: Any) -> None:
+    message = chats.append("s", "user", "x", timestamp=T)
+    again = {"role": "user", "content": "x", "message_id": message.message_id, "timestamp": T}
+    for _ in range(2):
+        added = chats.append_many([{"session_id": "s", **again}])
+        assert (added.added, added.existing) == (0, 1)
+    assert contents(chats, "s") == ["x"]
+
+
+def test_a_name_that_found_no_place_at_the_end_of_time_is_not_lost(table: Settings) -> None:
+    place = ChatTable(table.chats)
+    last = datetime.max.replace(tzinfo=UTC)
+    with Ledger(settings=table) as ledger:
+        taken = ChatLog.whole_row(session_id="s", timestamp=last, role="user", content="x", message_id="a")
+        wanted = {**taken, "message_id": "m", "content": "y"}
+        first, refused = place.write([NewMessage(taken, named=True), NewMessage(wanted, named=True)])
+        assert isinstance(first, ChatLog)
+        assert isinstance(refused, Invalid)
+        assert "session s has no free microsecond left after 9999-12-31" in str(refused)
+        assert "milliseconds" not in str(refused)
+        assert ledger.chats.append("s", "user", "y", message_id="m", timestamp=T).timestamp == T
+    place.close()
+
+
+def test_numbers_are_the_same_however_json_writes_them(chats: Any) -> None:
+    for details, new in (("[1e23]", 1), ("[100000000000000000000000]", 0), ("[1E+23]", 0)):
+        message = {"session_id": "s", "role": "user", "content": "x", "message_id": "m", "timestamp": T}
+        restored = chats.restore("s", [ChatLog.of(ChatLog.whole_row(**message, details=details))])
+        assert (restored.added, restored.existing, list(restored.differing)) == (new, 1 - new, [])
 
 
 def test_names_with_the_separator_in_them_are_not_confused(chats: Any) -> None:
@@ -240,6 +278,21 @@ def test_a_cursor_that_is_none_is_refused(chats: Any, cursor: str) -> None:
 
 
 # -- an end of messages ------------------------------------------------------------------------------
+
+
+def test_the_name_of_a_message_that_was_removed_for_its_age_can_be_used_again(
+    table: Settings, raw: Raw
+) -> None:
+    with Ledger(settings=Settings(chats={"days": 1})) as ledger:
+        old = ledger.chats.append("s", "user", "old", timestamp=now() - timedelta(days=2), message_id="m")
+        (there,) = raw.all()
+        raw.client.delete_item(
+            TableName=raw.table, Key={name: there[name] for name in ("session_id", "timestamp")}
+        )
+        new = ledger.chats.append("s", "user", "new", message_id="m")
+        assert new.timestamp > old.timestamp + timedelta(days=1)
+        assert ledger.chats.append("s", "user", "again", message_id="m").content == "new"
+        assert contents(ledger.chats, "s") == ["new"]
 
 
 def test_messages_that_end_say_when_and_are_not_shown_after_that(table: Settings, raw: Raw) -> None:

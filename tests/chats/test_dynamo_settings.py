@@ -1,5 +1,6 @@
 """Where DynamoDB is, and who asks: settings that cannot be are named, secrets are not."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -44,6 +45,62 @@ def test_settings_that_cannot_be_are_named(
         monkeypatch.setenv(name, value)
     with Ledger() as ledger, pytest.raises(Invalid, match=said):
         ledger.chats.history("s")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://u:s3cret@bad host:80",
+        "http://u:s3cret@",
+        "u:s3cret@h:80",
+        "http://h?token=s3cret",
+        "http://u:s3cret@h#s3cret",
+        "http://u:s3cret@127.0.0.1:99999",
+        "http://u:s3cret@127.0.0.1:port",
+        "http://u:s3cret@[bad",
+        "http://u:s3cret@h_h",
+        "ftp://u:s3cret@h",
+        "http://u:s3cret@h\n:80",
+    ],
+)
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"])
+def test_an_endpoint_that_cannot_be_is_not_repeated(
+    table: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    url: str,
+    name: str,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
+    monkeypatch.setenv(name, url)
+    with Ledger() as ledger, pytest.raises(Invalid, match=name) as refused:
+        ledger.chats.history("s")
+    if name == "AWS_ENDPOINT_URL_DYNAMODB":  # what boto3 reads by itself, it logs by itself
+        assert "s3cret" not in caplog.text
+    assert all("s3cret" not in words for words in (str(refused.value), repr(refused.value)))
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+@pytest.mark.parametrize("control", ["\n", "\x7f"])
+def test_a_key_with_a_line_break_is_named_and_not_repeated(
+    table: Settings, monkeypatch: pytest.MonkeyPatch, name: str, control: str
+) -> None:
+    monkeypatch.setenv(name, f"s3cret{control}")
+    with Ledger() as ledger, pytest.raises(Invalid, match=name) as refused:
+        ledger.chats.history("s")
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_user_in_the_endpoint_is_passed_over(
+    table: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    url = str(table.chats.dynamodb.endpoint_url).replace("http://", "http://somebody:s3cret@")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+    with Ledger() as ledger:
+        assert ledger.chats.append("s", "user", "x").content == "x"
+    assert "s3cret" not in caplog.text
 
 
 def test_without_any_keys_it_is_said_which(table: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

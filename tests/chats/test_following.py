@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daicho import AsyncLedger, Ledger
-from daicho.chats.following import Follower
+from daicho.chats.following import Follower, Told
+from daicho.chats.models import ChatLog
 from tests.cli.terminal import COMMAND, surroundings
+from tests.faulty import Faulty
 
 AT = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -31,7 +33,7 @@ def writer(place_url: str) -> Iterator[Ledger]:
         yield ledger
 
 
-class Told:
+class Telling:
     """A follower in a process's own words: what it tells, as texts."""
 
     def __init__(self, runner: asyncio.Runner, follower: Follower) -> None:
@@ -44,7 +46,7 @@ class Told:
         return [message.content for message in self._runner.run(self._follower.look())]
 
 
-Follow = Callable[..., Told]
+Follow = Callable[..., Telling]
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def follow(place_url: str) -> Iterator[Follow]:
             return AsyncLedger(place_url)
 
         ledger = runner.run(open_ledger())
-        yield lambda after=None: Told(runner, Follower(ledger.chats, "s", after))
+        yield lambda after=None: Telling(runner, Follower(ledger.chats, "s", Told(after)))
         runner.run(ledger.close())
 
 
@@ -81,10 +83,19 @@ def test_a_message_of_tomorrow_keeps_none_of_today_from_being_told(writer: Ledge
 
 
 def test_a_session_from_the_first_seconds_of_the_calendar_is_followed(writer: Ledger, follow: Follow) -> None:
-    writer.chats.append("s", "user", "first", timestamp=datetime.min.replace(tzinfo=UTC))
+    """Those of other programs are of any time."""
+
+    def put(content: str, seconds: float) -> None:
+        at = datetime.min.replace(tzinfo=UTC) + seconds * SECOND
+        values = {"role": "user", "author": None, "message_id": content, "details": None}
+        writer.chats.restore(
+            "s", [ChatLog.of(values | {"session_id": "s", "content": content, "timestamp": at})]
+        )
+
+    put("first", 0)
     follower = follow()
     assert follower.begin(10) == ["first"]
-    writer.chats.append("s", "user", "second", timestamp=datetime.min.replace(tzinfo=UTC) + SECOND)
+    put("second", 1)
     assert follower.look() == ["second"]
 
 
@@ -116,7 +127,7 @@ def test_the_last_ones_come_first_and_no_earlier_one_later(writer: Ledger, follo
 
 def test_many_at_nearly_one_instant_are_told_once(writer: Ledger, follow: Follow) -> None:
     """More than a page of them within what each look looks at again."""
-    many = 2500 if writer.chats.tells else 1100
+    many = 1_200 if writer.chats.tells else 520
     fill(writer, many, timedelta(milliseconds=1))
     follower = follow()
     assert follower.begin(3) == [str(n) for n in range(many - 3, many)]
@@ -124,6 +135,52 @@ def test_many_at_nearly_one_instant_are_told_once(writer: Ledger, follow: Follow
     fill(writer, many // 2, timedelta(milliseconds=1), AT + 5 * SECOND)
     assert follower.look() == [str(n) for n in range(many // 2)]
     assert follower.look() == []
+
+
+def test_no_more_than_the_newest_are_looked_at_again(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daicho.chats.following.KEPT", 50)
+    monkeypatch.setattr("daicho.chats.following.PAGE", 20)
+
+    async def run() -> None:
+        async with AsyncLedger(sqlite_url) as ledger:
+            many = [
+                {"session_id": "s", "role": "user", "content": str(n), "timestamp": AT + n * SECOND / 1_000}
+                for n in range(500)
+            ]
+            await ledger.chats.append_many(many)
+            for told in (begun := Told(), anew := Told()):
+                follower = Follower(ledger.chats, "s", told)
+                if told is begun:
+                    assert [one.content for one in await follower.begin(2)] == ["498", "499"]
+                else:
+                    assert len(await follower.look()) == 500
+                assert told.count == 50
+                assert told.horizon == AT + 449 * SECOND / 1_000
+                assert await follower.look() == []
+            await ledger.chats.append("s", "user", "too late", timestamp=AT + SECOND * 0.4485)
+            await ledger.chats.append("s", "user", "late", timestamp=AT + SECOND * 0.4495)
+            for told in (begun, anew):
+                follower = Follower(ledger.chats, "s", told)
+                assert [one.content for one in await follower.look()] == ["late"]
+                assert await follower.look() == []
+
+    asyncio.run(run())
+
+
+def test_many_of_tomorrow_keep_none_of_today_from_being_told(
+    writer: Ledger, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daicho.chats.following.KEPT", 5)
+    fill(writer, 12, SECOND, datetime.now(UTC) + timedelta(days=1))
+    began, anew = follow(), follow()
+    assert began.begin(1) == ["11"]
+    assert len(anew.look()) == 12
+    writer.chats.append("s", "user", "now")
+    for follower in (began, anew):
+        assert follower.look() == ["now"]
+        assert follower.look() == []
 
 
 def test_a_session_that_is_not_there_yet_is_told_from_its_beginning(writer: Ledger, follow: Follow) -> None:
@@ -171,6 +228,7 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
+@pytest.mark.parametrize("place_url", ["sqlite", "postgresql"], indirect=True)
 def test_tail_tells_what_another_process_writes(writer: Ledger, place_url: str) -> None:
     fill(writer, 12, SECOND)
     with tail(place_url, "s", "-n", "2") as process:
@@ -182,6 +240,26 @@ def test_tail_tells_what_another_process_writes(writer: Ledger, place_url: str) 
             assert line(process) == f"08:18:42  assistant  bot           さん {number}\n"
         say(writer, "late", 19)
         assert line(process).endswith("late\n")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == 130
+
+
+def test_tail_outlives_an_outage_and_says_so_once(faulty: Faulty, sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as writer, tail(sqlite_url, "s") as process:
+        assert process.stderr is not None
+        assert "waiting for its first message" in process.stderr.readline()
+        faulty.refuse("Query", "Away")  # as one that is not sent again
+        told = process.stderr.readline()
+        assert told.endswith("Away: refused; waiting\n")
+        seen = len(faulty.seen)
+        while len(faulty.seen) == seen:
+            pass  # it looks once more, and says nothing of it
+        say(writer, "after", 0)
+        faulty.heal()
+        assert line(process) == "2026-11-21\n"
+        assert line(process).endswith("after\n")
+        assert process.stderr.readline() == "it answers again; going on\n"
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20) == ("", "")
         assert process.returncode == 130

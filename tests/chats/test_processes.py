@@ -17,13 +17,15 @@ from tests.chats.test_sums import differing
 from tests.guilds.test_queue_processes import deadlocks
 
 AT = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
-PROCESSES, THREADS, EACH, SESSIONS = 4, 4, 40, 3
+PROCESSES, THREADS, EACH, SESSIONS = 2, 4, 20, 3
 Told = list[tuple[str, datetime, str, str]]
 
 
 def at_once(work: Callable[[str, int], Any], url: str) -> list[Any]:
     """Call a function in several processes, each with its number."""
-    with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as processes:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(PROCESSES, context) as processes:
         started = [processes.submit(work, url, number) for number in range(PROCESSES)]
         return [one.result(100) for one in started]
 
@@ -127,7 +129,7 @@ def write_and_delete(url: str, number: int) -> int:
     choose, gone = random.Random(number), 0
     with Ledger(url) as ledger:
         chats = ledger.chats
-        for n in range(100):
+        for n in range(EACH * 2):
             session = f"s-{choose.randrange(4)}"
             old = {"timestamp": AT.replace(year=2020) + n * timedelta(microseconds=1)}
             chats.append(session, "user", "x", **(old if n % 3 == 0 else {}))
@@ -148,4 +150,4 @@ def write_and_delete(url: str, number: int) -> int:
 def test_sums_hold_while_processes_write_delete_and_expire_at_once(ledger: Ledger, url: str) -> None:
     gone = sum(at_once(write_and_delete, url))
     assert differing(ledger) == []
-    assert len(everything(ledger.chats)) == PROCESSES * 100 - gone
+    assert len(everything(ledger.chats)) == PROCESSES * EACH * 2 - gone

@@ -194,80 +194,103 @@ def test_sessions_are_listed_newest_first_and_by_what_is_asked(client: httpx.Cli
     assert (newest["first_at"], newest["last_at"]) == ("2026-11-21T08:03:00Z", "2026-11-21T08:03:05Z")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "会話 1",
-        "a/b",
-        "a/messages/b",
-        "a/messages-1",
-        "x?y=1",
-        "50%25",
-        "#1",
-        "a+b",
-        "discord:1:2",
-        "messages",
-    ],
+NAMES = (
+    *("会話 1", "a/b", "a/messages/b", "a/messages-1", "x?y=1"),
+    *("50%25", "#1", "a+b", "discord:1:2", "messages"),
 )
-def test_a_session_is_found_under_whatever_name_it_has(client: httpx.Client, name: str) -> None:
-    path = f"{API}/{quote(name, safe='')}"
-    assert made(client.post(f"{path}/messages", json=said("x", 0)))["session_id"] == name
-    assert client.get(path).json()["session_id"] == name
-    assert contents(client.get(f"{path}/messages")) == ["x"]
-    with client.stream("GET", f"{path}/events") as response:
-        assert next(events(response))[1]["session_id"] == name
-    assert client.delete(path).status_code == 204
 
 
-@pytest.mark.parametrize(
-    ("path", "params", "told"),
-    [
-        (API, {"limit": 0}, "query.limit"),
-        (API, {"limit": 1001}, "query.limit"),
-        (API, {"since": "2026-11-21T00:00:00"}, "query.since"),
-        (API, {"cursor": "nonsense"}, "cursor"),
-        (API, {"prefix": "x" * 256}, "query.prefix"),
-        (f"{HERE}/messages", {"limit": 0}, "query.limit"),
-        (f"{HERE}/messages", {"before": "yesterday"}, "query.before"),
-        (f"{HERE}/messages", {"after": "2026-11-21T00:00:00"}, "query.after"),
-        (f"{HERE}/messages", {"after": "0001-01-01T00:00:00+09:00"}, "years 1 to 9999"),
-        (f"{HERE}/messages", {"newest_first": "perhaps"}, "query.newest_first"),
-        (f"{HERE}/messages", {"cursor": "nonsense"}, "cursor"),
-        (f"{HERE}/events", {"after": "soon"}, "query.after"),
-        (f"{HERE}/events", {"after": "0001-01-01T00:00:00+09:00"}, "years 1 to 9999"),
-        (f"{API}/{'x' * 256}", {}, "path.session_id"),
-        (f"{API}/a%00b", {}, "NUL"),
-    ],
+def test_a_session_is_found_under_whatever_name_it_has(one: httpx.Client) -> None:
+    for name in NAMES:
+        path = f"{API}/{quote(name, safe='')}"
+        assert made(one.post(f"{path}/messages", json=said("x", 0)))["session_id"] == name
+        assert one.get(path).json()["session_id"] == name
+        assert contents(one.get(f"{path}/messages")) == ["x"]
+        with one.stream("GET", f"{path}/events") as response:
+            assert next(events(response))[1]["session_id"] == name
+        assert one.delete(path).status_code == 204
+
+
+def test_no_request_reaches_another_session_than_it_seems_to(one_server: Running, sqlite_url: str) -> None:
+    """``DELETE /chats/x/messages`` might be meant for the messages of ``x``."""
+    with Ledger(sqlite_url) as ledger, one_server.client() as client:
+        for name in ("x", "x/messages", "x/events"):
+            ledger.chats.append(name, "user", name)
+        for end in ("messages", "events"):
+            for answer in (
+                client.delete(f"{API}/x/{end}"),
+                client.delete(f"{API}/x%2F{end}"),
+                client.get(f"{API}/x%2F{end}/messages"),
+                client.get(f"{API}/x%2F{end}/events"),
+                client.post(f"{API}/x%2F{end}/messages", json=said("y")),
+            ):
+                refused(answer, 422, f"x/{end}: no path can name", "daicho chats")
+            many = [{**said("y"), "session_id": name} for name in ("x", f"x/{end}")]
+            refused(client.post(API, json=many), 422, f"message 2: x/{end}: no path can name")
+        assert contents(client.get(f"{API}/x/messages")) == ["x"]
+        assert len(ledger.chats.sessions()) == 3
+
+
+WRONG_QUESTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    (API, {"limit": 0}, "query.limit"),
+    (API, {"limit": 1001}, "query.limit"),
+    (API, {"since": "2026-11-21T00:00:00"}, "query.since"),
+    (API, {"cursor": "nonsense"}, "cursor"),
+    (API, {"prefix": "x" * 251}, "query.prefix"),
+    (f"{HERE}/messages", {"limit": 0}, "query.limit"),
+    (f"{HERE}/messages", {"before": "yesterday"}, "query.before"),
+    (f"{HERE}/messages", {"after": "2026-11-21T00:00:00"}, "query.after"),
+    (f"{HERE}/messages", {"after": "0001-01-01T00:00:00+09:00"}, "years 1 to 9999"),
+    (f"{HERE}/messages", {"newest_first": "perhaps"}, "query.newest_first"),
+    (f"{HERE}/messages", {"cursor": "nonsense"}, "cursor"),
+    (f"{HERE}/events", {"after": "soon"}, "query.after"),
+    (f"{HERE}/events", {"after": "0001-01-01T00:00:00+09:00"}, "years 1 to 9999"),
+    (f"{API}/{'x' * 251}", {}, "path.session_id"),
+    (f"{API}/a%00b", {}, "NUL"),
+    (f"{API}/a%09b", {}, "control character"),
 )
-def test_what_cannot_be_asked_is_told(
-    client: httpx.Client, path: str, params: dict[str, Any], told: str
-) -> None:
-    refused(client.get(path, params=params), 422, told)
 
 
-@pytest.mark.parametrize(
-    ("message", "told"),
-    [
-        ({"content": "x"}, "body.role"),
-        ({"role": "user"}, "body.content"),
-        ({"role": "", "content": "x"}, "body.role"),
-        ({"role": " ", "content": "x"}, "role is empty"),
-        ({"role": "r" * 33, "content": "x"}, "body.role"),
-        ({"role": "user", "content": 5}, "body.content"),
-        ({"role": "user", "content": "x", "author": "a" * 256}, "body.author"),
-        ({"role": "user", "content": "x", "message_id": ""}, "body.message_id"),
-        ({"role": "user", "content": "x", "message_id": "m" * 65}, "body.message_id"),
-        ({"role": "user", "content": "x", "timestamp": "2026-11-21T00:00:00"}, "body.timestamp"),
-        ({"role": "user", "content": "x", "text": "y"}, "body.text"),
-        ({"role": "user", "content": "x\x00"}, "content has a NUL"),
-        ({"role": "user", "content": "x", "details": {"a": "\x00"}}, "details has a NUL"),
-        ("hello", "body"),
-    ],
+def test_what_cannot_be_asked_is_told(client: httpx.Client) -> None:
+    for path, params, told in WRONG_QUESTIONS:
+        refused(client.get(path, params=params), 422, told)
+
+
+WHEN = "body.timestamp: should be a time with its zone"
+WRONG_MESSAGES: tuple[tuple[object, str], ...] = (
+    ({"content": "x"}, "body.role"),
+    ({"role": "user"}, "body.content"),
+    ({"role": "", "content": "x"}, "body.role"),
+    ({"role": " ", "content": "x"}, "role is empty"),
+    ({"role": "r" * 33, "content": "x"}, "body.role"),
+    ({"role": "user", "content": 5}, "body.content"),
+    ({"role": "user", "content": "x", "author": "a" * 256}, "body.author"),
+    ({"role": "user", "content": "x", "message_id": ""}, "body.message_id"),
+    ({"role": "user", "content": "x", "message_id": "m" * 65}, "body.message_id"),
+    ({"role": "user", "content": "x", "timestamp": "2026-11-21T00:00:00"}, "body.timestamp"),
+    ({"role": "user", "content": "x", "timestamp": 1763713105}, WHEN),
+    ({"role": "user", "content": "x", "timestamp": 1763713105.5}, WHEN),
+    ({"role": "user", "content": "x", "timestamp": " 1763713105 "}, WHEN),
+    ({"role": "user", "content": "x", "timestamp": "1969-12-31T23:59:59Z"}, "outside the years 1970 to 9998"),
+    ({"role": "user", "content": "x", "text": "y"}, "body.text"),
+    ({"role": "user", "content": "x\x00"}, "content has a NUL"),
+    ({"role": "user", "content": "x", "details": {"a": "\x00"}}, "details has a NUL"),
+    ([5], "body[0]: should be a JSON object"),
+    ("hello", "body: send a JSON object or an array of them"),
+    (5, "body: send a JSON object or an array of them"),
 )
-def test_a_message_that_cannot_be_right_is_told_by_its_place(
-    one: httpx.Client, message: object, told: str
-) -> None:
-    refused(one.post(f"{HERE}/messages", json=message), 422, told)
+
+
+def test_a_message_that_cannot_be_right_is_told_by_its_place(one: httpx.Client) -> None:
+    for message, told in WRONG_MESSAGES:
+        refused(one.post(f"{HERE}/messages", json=message), 422, told)
+    lines = b'{"role": "user", "content": "x"}\n{"role": "user", "content": "y"}\n'
+    sent = one.post(f"{HERE}/messages", content=lines, headers={"Content-Type": "application/x-ndjson"})
+    refused(sent, 422, "body: send a JSON object or an array of them")
+    alone = {**said("x"), "session_id": SESSION}
+    refused(one.post(API, json=alone), 422, "body: send a JSON array of messages")
+    in_japanese = one.post(API, json=alone, headers={"Accept-Language": "ja"})
+    refused(in_japanese, 422, "body: メッセージの JSON 配列を application/json で送ってください")
     assert one.get(HERE).status_code == 404
 
 
@@ -377,7 +400,7 @@ def test_a_session_is_followed_while_another_process_writes_late_ones_too(client
         number, message = next(stream)
         assert (number, message["content"]) == (f"{int(START.timestamp() * 1_000_000)}.1", "first")
         assert message == client.get(f"{HERE}/messages").json()["items"][0]
-        from_elsewhere("second", 8)
+        made(client.post(f"{HERE}/messages", json=said("second", 8)))
         assert next(stream)[1]["content"] == "second"
         from_elsewhere("late", 3)
         number, message = next(stream)
@@ -388,18 +411,19 @@ def test_a_session_is_followed_while_another_process_writes_late_ones_too(client
 
 
 def test_a_reader_gets_what_is_there_in_order_and_then_what_comes(client: httpx.Client) -> None:
-    many = [said(str(number), number / 100) for number in range(1_100)]
+    count = 510  # more than a page
+    many = [said(str(number), number / 100) for number in range(count)]
     made(client.post(f"{HERE}/messages", json=many))
     with client.stream("GET", f"{HERE}/events") as response:
         stream = events(response)
-        assert [next(stream)[1]["content"] for _ in many] == [str(number) for number in range(1_100)]
-        made(client.post(f"{HERE}/messages", json=said("late", 5.0005)))
+        assert [next(stream)[1]["content"] for _ in many] == [str(number) for number in range(count)]
+        made(client.post(f"{HERE}/messages", json=said("late", 4.0005)))
         assert next(stream)[1]["content"] == "late"
         made(client.post(f"{HERE}/messages", json=said("more", 20)))
         assert next(stream)[1]["content"] == "more"
-    with client.stream("GET", f"{HERE}/events", params={"after": many[1_097]["timestamp"]}) as response:
+    with client.stream("GET", f"{HERE}/events", params={"after": many[count - 3]["timestamp"]}) as response:
         stream = events(response)
-        assert [next(stream)[1]["content"] for _ in range(3)] == ["1098", "1099", "more"]
+        assert [next(stream)[1]["content"] for _ in range(3)] == [str(count - 2), str(count - 1), "more"]
 
 
 def test_a_reader_that_comes_back_misses_nothing_and_sees_nothing_twice(client: httpx.Client) -> None:
@@ -436,12 +460,38 @@ def test_a_message_that_comes_late_while_the_reader_is_away_is_not_missed(client
             assert next(stream)[1]["content"] == "end"
 
 
-@pytest.mark.parametrize("text", ["x", "", "1.", "1.x", "-", "１", "9" * 18, "-62135596800000000", "1 2"])
-def test_an_event_id_that_is_none_is_told(one: httpx.Client, text: str) -> None:
-    with pytest.raises(Invalid):
-        Place.read(text)
-    headers = {b"Last-Event-ID": text.encode()}
-    refused(one.get(f"{HERE}/events", headers=headers), 422, "Last-Event-ID")
+def test_a_reader_of_very_many_goes_on_from_the_newest(
+    one: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daicho.chats.following.KEPT", 20)
+    made(one.post(f"{HERE}/messages", json=[said(str(number), number / 100) for number in range(60)]))
+    with one.stream("GET", f"{HERE}/events") as response:
+        stream = events(response)
+        told = [next(stream) for _ in range(60)]
+    assert [message["content"] for _, message in told] == [str(number) for number in range(60)]
+    last = told[-1][0]
+    assert last == str(Place(START + timedelta(seconds=0.59), 20, START + timedelta(seconds=0.39)))
+    made(one.post(f"{HERE}/messages", json=said("too late", 0.385)))
+    for late in ([], ["late"]):
+        made(one.post(f"{HERE}/messages", json=[said(text, 0.395) for text in late]))
+        again = [*late, *(str(number) for number in range(40, 60))] if late else []
+        with one.stream("GET", f"{HERE}/events", headers={"Last-Event-ID": last}) as response:
+            stream = events(response)
+            assert [next(stream)[1]["content"] for _ in again] == again
+            made(one.post(f"{HERE}/messages", json=said("end", 0.6 + len(late) / 10)))
+            assert "end" in {next(stream)[1]["content"] for _ in range(1 + len(late))}
+
+
+BAD_IDS = ("x", "", "1.", "1.x", "1.2.", "1.2.x", "-", "１", "9" * 18, "-62135596800000000", "1 2")
+
+
+def test_an_event_id_that_is_none_is_told(one: httpx.Client) -> None:
+    for text in BAD_IDS:
+        with pytest.raises(Invalid):
+            Place.read(text)
+        refused(one.get(f"{HERE}/events", headers={b"Last-Event-ID": text.encode()}), 422, "Last-Event-ID")
+    for text in ("1", "1.2", "1.2.3", "-1.2"):
+        assert str(Place.read(text)) == text
 
 
 def test_a_reader_that_leaves_is_no_failure(one: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from daicho import Ledger
 from daicho.calls import demo, demo_texts, demo_texts_ja
 from daicho.calls.models import Call
 from tests.cli.terminal import COMMAND, Here, surroundings
+from tests.databases import on_sqlite
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -63,6 +64,7 @@ def test_the_demo_fills_a_ledger_once(here: Here) -> None:
     assert len(here("tasks", "list", "--all", "--json").splitlines()) == 80
 
 
+@on_sqlite
 def test_the_demo_is_believable(ledger: Ledger) -> None:
     demo.fill(ledger, random.Random(1), NOW)
     calls = ledger.calls.list(limit=1000).items
@@ -83,6 +85,7 @@ def test_the_demo_is_believable(ledger: Ledger) -> None:
     assert all(number.startswith(("+1-202-555-01", "03-0000-")) for number in numbers)
 
 
+@on_sqlite
 def test_the_same_seed_makes_the_same_calls(ledger: Ledger) -> None:
     first, second = random.Random(7), random.Random(7)
     assert demo.fill(ledger, first, NOW) == 123
@@ -97,6 +100,7 @@ def test_there_are_enough_conversations_in_both_languages() -> None:
     assert min(Counter(script.client for script in scripts).values()) >= 2
 
 
+@on_sqlite
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_live_conversations_go_on_until_stopped(ledger: Ledger, url: str, number: signal.Signals) -> None:
     with going_on(url) as process:
@@ -109,6 +113,7 @@ def test_live_conversations_go_on_until_stopped(ledger: Ledger, url: str, number
     assert all(len(ledger.calls.transcript(call.call_id)) for call in live_calls(ledger))
 
 
+@on_sqlite
 def test_calls_that_a_former_demo_left_open_are_ended(ledger: Ledger, url: str) -> None:
     demo.fill(ledger, random.Random(1), datetime.now(UTC))
     long_ago = datetime.now(UTC) - timedelta(hours=1)

@@ -12,6 +12,7 @@ import typer
 
 from daicho import Ledger, cli
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, started, surroundings, written
+from tests.databases import on_sqlite
 from tests.postgres import free_port
 
 
@@ -83,6 +84,7 @@ def test_a_name_that_no_call_can_have_is_one_line(here: Here, command: list[str]
     assert one_line(here.said).startswith("call_id ")
 
 
+@on_sqlite
 def test_texts_that_cannot_be_stored_are_one_line(url: str) -> None:
     daicho("calls", "start", "call-1", "c", url=url)
     for text, reason in (
@@ -107,6 +109,7 @@ def test_ten_megabytes_of_text_come_back_as_they_went_in(url: str) -> None:
         assert ledger.calls.transcript("call-1").items[0].text == text
 
 
+@on_sqlite
 def test_missing_things_are_one_line(here: Here, tmp_path: Path) -> None:
     for command in (["show"], ["tail"], ["delete", "--yes"], ["complete"]):
         here("calls", *command, "nobody", code=1)
@@ -119,6 +122,7 @@ def test_missing_things_are_one_line(here: Here, tmp_path: Path) -> None:
     assert one_line(here.said).endswith("No such file or directory")
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -149,6 +153,7 @@ def test_the_unexpected_is_one_line_and_a_traceback_only_when_asked(
     assert "Traceback" in here.said
 
 
+@on_sqlite
 def test_a_reader_that_has_enough_ends_it_quietly(url: str, tmp_path: Path) -> None:
     lines = [
         f'{{"call_id": "call-{n}", "logs": [{{"role": "user", "text": "{"x" * 500}"}}]}}' for n in range(1000)
@@ -170,6 +175,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(url: str, tmp_path: Path) -> N
         process.wait()
 
 
+@on_sqlite
 def test_ctrl_c_ends_it_quietly(url: str) -> None:
     daicho("calls", "append", "call-1", "user", "here", "--client", "c", url=url)
     process = subprocess.Popen(
@@ -185,6 +191,7 @@ def test_ctrl_c_ends_it_quietly(url: str) -> None:
     assert process.returncode == 130
 
 
+@on_sqlite
 def test_it_speaks_utf8_whatever_the_locale(url: str) -> None:
     daicho("calls", "append", "call-1", "user", "こんにちは 🙂", "--client", "c", url=url)
     done = started("calls", "show", "call-1", url=url, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")

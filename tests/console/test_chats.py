@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,13 @@ from playwright.sync_api import Locator, Page, expect
 
 from daicho import AsyncLedger, Ledger, Settings
 from daicho.chats import demo
+from daicho.chats.dynamo_client import connect
+from daicho.chats.models import ChatLog
 from tests import dynalite
 from tests.console.conftest import Console
 from tests.console.test_pages import HOSTILE
 
-dynamodb, unmade_table, table = dynalite.dynamodb, dynalite.unmade_table, dynalite.table
+dynamodb, unmade_table = dynalite.dynamodb, dynalite.unmade_table
 AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # already the 21st in Tokyo
 
 
@@ -58,22 +61,20 @@ def fact(page: Page, label: str) -> Locator:
 # -- the sessions ------------------------------------------------------------------------------------
 
 
-def test_the_list_follows_what_another_process_writes(
-    url: str, serve: Callable[[str], Any], writing: Callable[..., Any]
-) -> None:
-    with serve(url) as console, writing(url, "chats") as write, Ledger(url) as ledger:
+def test_the_list_follows_what_another_process_writes(sqlite_url: str, serve: Callable[[str], Any]) -> None:
+    with serve(sqlite_url) as console, Ledger(sqlite_url) as ledger:
         page = console.page("/chats")
         for shown in ("The ledger holds no chats yet.", "daicho demo", "ledger.chats.append("):
             expect(page.get_by_text(shown)).to_be_visible()
         expect(page.get_by_text("daicho chats init")).to_be_hidden()
         expect(page.get_by_text("Kept in the database")).to_be_visible()
-        write("append", session_id="discord:1:2", role="user", author="maru", content="anybody here?")
+        ledger.chats.append("discord:1:2", "user", "anybody here?", author="maru")
         row = rows(page)
         expect(row).to_contain_text("maru: anybody here?")
         expect(page.get_by_text("The ledger holds no chats yet.")).to_be_hidden()
         expect(row.get_by_role("img", name="Live")).to_be_visible()
         row.evaluate("row => (row.kept = true)")
-        write("append", session_id="discord:1:2", role="assistant", content="I am.")
+        ledger.chats.append("discord:1:2", "assistant", "I am.")
         expect(row).to_contain_text("Assistant: I am.")
         expect(row.locator(".d-labelled")).to_have_text("2")
         assert row.evaluate("row => row.kept"), "a row is changed, not drawn anew"
@@ -124,8 +125,8 @@ def test_a_page_that_cannot_be_is_said_to_be_none(console: Console, ledger: Ledg
     expect(page.get_by_text("is not a cursor of this list")).to_be_visible()
     page.get_by_role("link", name="From the beginning").click()
     page.wait_for_url("**/chats")
-    page = console.page("/chats?prefix=" + "x" * 256)
-    expect(page.get_by_text("prefix", exact=False).last).to_be_visible()
+    page.goto(f"{console.base}/chats?prefix={'x' * 251}")
+    expect(page.get_by_text("prefix is 251 characters long")).to_be_visible()
 
 
 def test_what_a_session_cost_is_told_and_leads_to_its_usage(console: Console, ledger: Ledger) -> None:
@@ -149,25 +150,24 @@ def test_what_a_session_cost_is_told_and_leads_to_its_usage(console: Console, le
 
 
 def test_a_session_that_is_not_there_yet_shows_with_its_first_message(
-    url: str, serve: Callable[[str], Any], writing: Callable[..., Any]
+    console: Console, ledger: Ledger
 ) -> None:
-    with serve(url) as console, writing(url, "chats") as write, Ledger(url) as ledger:
-        page = opened(console, of("新しい/会話?#%"), locale="ja-JP")
-        expect(page.get_by_text("そのセッションはまだありません。")).to_be_visible()
-        write("append", session_id="新しい/会話?#%", role="user", content="もしもし")
-        expect(page.locator(".d-bubble")).to_have_text(["もしもし"])
-        expect(page.get_by_role("heading", level=1)).to_have_text("新しい/会話?#%")
-        expect(page.locator(".d-under .d-author")).to_have_text("ユーザー")
-        lines(page).evaluate("line => (line.kept = true)")
-        write("append", session_id="新しい/会話?#%", role="assistant", content="はい")
-        expect(page.locator(".d-bubble")).to_have_text(["もしもし", "はい"])
-        expect(fact(page, "発言数")).to_have_text("2")
-        assert lines(page).first.evaluate("line => line.kept"), "lines are added, not drawn anew"
-        ledger.chats.delete_session("新しい/会話?#%")
-        expect(page.get_by_text("そのセッションはまだありません。")).to_be_visible()
-        write("append", session_id="新しい/会話?#%", role="user", content="again")
-        expect(page.locator(".d-bubble")).to_have_text(["again"])
-        console.complaints.clear()  # the browser notes the status of what is not there
+    page = opened(console, of("新しい/会話?#%"), locale="ja-JP")
+    expect(page.get_by_text("そのセッションはまだありません。")).to_be_visible()
+    ledger.chats.append("新しい/会話?#%", "user", "もしもし")
+    expect(page.locator(".d-bubble")).to_have_text(["もしもし"])
+    expect(page.get_by_role("heading", level=1)).to_have_text("新しい/会話?#%")
+    expect(page.locator(".d-under .d-author")).to_have_text("ユーザー")
+    lines(page).evaluate("line => (line.kept = true)")
+    ledger.chats.append("新しい/会話?#%", "assistant", "はい")
+    expect(page.locator(".d-bubble")).to_have_text(["もしもし", "はい"])
+    expect(fact(page, "メッセージ数")).to_have_text("2")
+    assert lines(page).first.evaluate("line => line.kept"), "lines are added, not drawn anew"
+    ledger.chats.delete_session("新しい/会話?#%")
+    expect(page.get_by_text("そのセッションはまだありません。")).to_be_visible()
+    ledger.chats.append("新しい/会話?#%", "user", "again")
+    expect(page.locator(".d-bubble")).to_have_text(["again"])
+    console.complaints.clear()  # the browser notes the status of what is not there
 
 
 def test_a_message_that_comes_late_stands_where_it_belongs_once(console: Console, ledger: Ledger) -> None:
@@ -191,6 +191,35 @@ def test_a_message_that_comes_late_stands_where_it_belongs_once(console: Console
     expect(page.locator(".d-bubble")).to_have_text(["earliest", "first", "second", "third", "fourth"])
 
 
+def test_the_ends_of_the_calendar_are_shown_too(console: Console, ledger: Ledger) -> None:
+    ends = [at.replace(tzinfo=UTC) for at in (datetime.min, datetime.max)]  # noqa: DTZ901
+    ledger.chats.restore(
+        "ends-1",
+        [
+            ChatLog.of(
+                {
+                    "session_id": "ends-1",
+                    "timestamp": at,
+                    "role": "user",
+                    "content": f"in {at.year}",
+                    "author": None,
+                    "message_id": f"{at.year}",
+                    "details": f'{{"of": {at.year}}}',
+                }
+            )
+            for at in ends
+        ],
+    )
+    page = opened(console, of("ends-1"))
+    expect(page.locator(".d-bubble")).to_have_text(["in 1", "in 9999"])
+    days = [lines(page).nth(number).get_attribute("data-day") for number in range(2)]
+    assert days == ["Monday, January 1, 1", "Friday, December 31, 9999"]
+    expect(page.locator(".d-live")).to_be_hidden()
+    for button in page.get_by_role("button", name="Details").all():
+        button.click()
+    expect(page.locator(".d-details:visible")).to_have_text([re.compile(f'"of": {at.year}') for at in ends])
+
+
 def test_each_part_has_its_place(console: Console, ledger: Ledger) -> None:
     def say(role: str, content: str, **more: Any) -> None:
         ledger.chats.append("roles-1", role, content, timestamp=AT, **more)
@@ -199,6 +228,7 @@ def test_each_part_has_its_place(console: Console, ledger: Ledger) -> None:
     say("user", "hi", author="maru", details={"reply_to": "<b>1</b>", "名前": [1, 2]})
     say("tool", '{"ok": true}', author="lookup")
     say("tool", "row\n" * 100, author="dump")
+    say("tool", "nobody's")
     say("assistant", "hello")
     say("moderator", "be nice", author="tess")
     page = opened(console, of("roles-1"))
@@ -208,13 +238,15 @@ def test_each_part_has_its_place(console: Console, ledger: Ledger) -> None:
     expect(page.locator(".d-line.d-user .d-under").last).to_contain_text("tess")
     expect(page.locator(".d-line.d-user .d-under").last).to_contain_text("moderator")
     tools = page.locator(".d-line.d-aside details")
-    expect(tools.locator("b")).to_have_text(["lookup", "dump"])
-    expect(tools.first.locator(".d-pre")).to_be_visible()
-    expect(tools.last.locator(".d-pre")).to_be_hidden()
-    tools.last.locator("summary").focus()
+    expect(tools.locator("b")).to_have_text(["lookup", "dump", "Tool"])
+    named, dump = tools.first, tools.nth(1)
+    expect(page.locator(".d-line.d-aside .d-under", has_text="Tool")).to_have_count(2)  # not where it is said
+    expect(named.locator(".d-pre")).to_be_visible()
+    expect(dump.locator(".d-pre")).to_be_hidden()
+    dump.locator("summary").focus()
     page.keyboard.press("Enter")
-    expect(tools.last.locator(".d-pre")).to_be_visible()
-    assert tools.last.locator(".d-pre").evaluate("one => getComputedStyle(one).fontFamily").count("mono")
+    expect(dump.locator(".d-pre")).to_be_visible()
+    assert dump.locator(".d-pre").evaluate("one => getComputedStyle(one).fontFamily").count("mono")
 
     more = page.get_by_role("button", name="Details")
     expect(more).to_have_count(1)
@@ -300,81 +332,95 @@ def test_earlier_messages_are_loaded_on_demand(console: Console, ledger: Ledger)
     assert texts(page) == [f"line {n:03}" for n in range(450)] + ["the newest"]
 
 
-def test_exactly_as_many_as_are_read_at_once_are_all(console: Console, ledger: Ledger) -> None:
-    ledger.chats.append_many({"session_id": "full-1", "role": "user", "content": f"{n}"} for n in range(200))
-    page = opened(console, of("full-1"))
-    expect(lines(page)).to_have_count(200)
-    expect(page.get_by_role("button", name="Load earlier")).to_be_hidden()
-
-
 def test_what_is_deleted_at_the_beginning_leaves_the_page(console: Console, ledger: Ledger) -> None:
     now = datetime.now(UTC)
     ledger.chats.append("old-1", "user", "too old", timestamp=now - timedelta(days=30))
-    ledger.chats.append("old-1", "user", "not yet", timestamp=now - timedelta(days=1))
+    ledger.chats.append_many({"session_id": "old-1", "role": "user", "content": f"{n}"} for n in range(199))
     page = opened(console, of("old-1"))
-    expect(page.locator(".d-bubble")).to_have_text(["too old", "not yet"])
+    expect(lines(page)).to_have_count(200)
+    expect(page.get_by_role("button", name="Load earlier")).to_be_hidden()  # as many as are read at once
     ledger.chats.expire(7)
-    expect(page.locator(".d-bubble")).to_have_text(["not yet"])
-    expect(fact(page, "Messages")).to_have_text("1")
+    expect(lines(page)).to_have_count(199)
+    expect(lines(page).first.locator(".d-bubble")).to_have_text("0")
+    expect(fact(page, "Messages")).to_have_text("199")
 
 
 def test_pages_fit_a_narrow_screen(console: Console, ledger: Ledger) -> None:
     narrow = {"viewport": {"width": 375, "height": 700}, "color_scheme": "dark"}
-    ledger.chats.append("narrow:" + "x" * 200, "user", "y" * 500, author="z" * 200)
-    for path in ("/chats?prefix=narrow", of("narrow:" + "x" * 200)):
-        page = opened(console, path, **narrow)
-        expect(page.locator(".d-said, .d-bubble").last).to_contain_text("yyy")
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+    name, author = "narrow:" + "x" * 200, "長" * 255
+    ledger.chats.append(name, "user", "y" * 500, author=author)
+    ledger.chats.append(name, "w" * 32, "yyy", author=author, details={"a": 1})
+    page = opened(console, "/chats?prefix=narrow", **narrow)
+    expect(page.locator(".d-said")).to_contain_text("長長")
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.goto(console.base + of(name))
+    under = page.locator(".d-under")
+    expect(under).to_have_count(2)
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    for line in under.all():
+        assert line.evaluate("one => one.clientHeight") < 25, "one line"
+        assert line.evaluate("one => one.lastElementChild.getBoundingClientRect().right < innerWidth")
+        expect(line.locator(".d-author")).to_have_attribute("title", author)
+    expect(under.last.get_by_title("w" * 32)).to_be_visible()
 
 
 # -- in DynamoDB -------------------------------------------------------------------------------------
 
 
-def test_in_dynamodb_messages_of_another_process_show_within_seconds(
-    table: Settings, serve: Callable[[str], Any], writing: Callable[..., Any]
+def test_in_dynamodb_pages_wait_for_tables_and_then_for_messages(
+    unmade_table: Settings, serve: Callable[[str], Any]
 ) -> None:
-    url = table.database_url().render_as_string(hide_password=False)
-    with serve(url) as console, writing(url, "chats") as write, Ledger(settings=table) as ledger:
-        page, session = opened(console, "/chats"), opened(console, of("table:1"))
+    url = unmade_table.database_url().render_as_string(hide_password=False)
+    table = unmade_table.chats.dynamodb.table
+    with serve(url) as console, Ledger(settings=unmade_table) as ledger:
+        page = opened(console, "/chats")
+        session = opened(console, of("table:1"), locale="ja-JP")
+        expect(page.locator(".d-banner")).to_contain_text("a table is missing; run: daicho chats init")
+        expect(page.locator(".d-table, .d-pager, .d-empty").filter(visible=True)).to_have_count(0)
+        place = f"DynamoDB の {table} ({unmade_table.chats.dynamodb.endpoint_url})"
+        expect(session.locator(".d-banner")).to_contain_text(f"{place}: テーブルがありません。")
+        expect(session.get_by_role("heading", level=1)).to_have_text("table:1")
+        expect(session.get_by_role("link", name="‹ チャット一覧")).to_be_visible()
+
+        ledger.chats.prepare()
+        expect(session.get_by_text("そのセッションはまだありません。")).to_be_visible()
+        expect(page.locator(".d-banner")).to_be_hidden()
         expect(page.get_by_text("Kept in DynamoDB")).to_be_visible()
         expect(page.get_by_text("daicho chats init")).to_be_visible()
-        console.complaints.clear()  # the browser notes the status of what is not there
-        write("append", session_id="table:1", role="user", content="first", author="maru")
+        ledger.chats.append("table:1", "user", "first", author="maru")
         expect(session.locator(".d-bubble")).to_have_text(["first"])
         expect(rows(page)).to_contain_text("maru: first")
-        write("append", session_id="table:1", role="assistant", content="second")
+        ledger.chats.append("table:1", "assistant", "second")
         expect(session.locator(".d-bubble")).to_have_text(["first", "second"])
-        expect(fact(session, "Messages")).to_have_text("2")
+        expect(fact(session, "メッセージ数")).to_have_text("2")
         expect(rows(page)).to_contain_text("Assistant: second")
         at = ledger.chats.history("table:1").items[0].timestamp
         ledger.chats.append("table:1", "user", "between", timestamp=at + timedelta(microseconds=1))
         expect(session.locator(".d-bubble")).to_have_text(["first", "between", "second"])
-        expect(fact(session, "Messages")).to_have_text("3")
+        expect(fact(session, "メッセージ数")).to_have_text("3")
 
-
-def test_where_dynamodb_has_no_table_yet_the_page_says_what_to_do(
-    unmade_table: Settings, serve: Callable[[str], Any]
-) -> None:
-    with serve(unmade_table.database_url().render_as_string(hide_password=False)) as console:
-        page = console.page("/chats")
-        expect(page.locator(".d-banner")).to_contain_text("daicho chats init")
-        with Ledger(settings=unmade_table) as ledger:
-            ledger.chats.prepare()
-            ledger.chats.append("made:1", "user", "hello")
-        expect(rows(page)).to_contain_text("hello")
+        longer = "another program's " * 20  # than usage can name
+        connect(unmade_table.chats.dynamodb).put_item(
+            TableName=table, Item={"session_id": {"S": longer}, "timestamp": {"N": "1763713105"}}
+        )
+        ledger.chats.prepare()
+        expect(rows(page).locator(".d-session")).to_have_text(["table:1", longer.strip()])
         expect(page.locator(".d-banner")).to_be_hidden()
+        rows(page).last.click()
+        expect(page.get_by_text(f"session_id is {len(longer)} characters long")).to_be_visible()
+        console.complaints.clear()  # the browser notes the status of what is not there
 
 
 # -- the demo ----------------------------------------------------------------------------------------
 
 
 def test_the_demo_goes_on_on_the_page(
-    url: str, serve: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    console: Console, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "PAUSE_SECONDS", (0.0, 0.1))
 
     async def go_on() -> None:
-        async with AsyncLedger(url) as ledger:
+        async with AsyncLedger(console.url) as ledger:
             changes = ledger.changes()
             task = asyncio.create_task(demo.live(ledger, random.Random(1)))
             while len((await ledger.chats.sessions(prefix="support:demo-live-")).items) < 2:
@@ -382,12 +428,10 @@ def test_the_demo_goes_on_on_the_page(
             task.cancel()
             await asyncio.wait([task])
 
-    with Ledger(url) as ledger:
-        demo.fill(ledger, random.Random(1), datetime.now(UTC))
-    with serve(url) as console:
-        page = console.page("/chats")
-        expect(rows(page)).to_have_count(25)
-        with ThreadPoolExecutor(1) as pool:  # the browser has an event loop here
-            pool.submit(asyncio.run, go_on()).result()
-        expect(rows(page).first.locator(".d-session")).to_contain_text("support:demo-live-")
-        expect(rows(page).first.get_by_role("img", name="Live")).to_be_visible()
+    demo.fill(ledger, random.Random(1), datetime.now(UTC))
+    page = console.page("/chats?prefix=support:demo-")
+    expect(rows(page).first).to_contain_text("support:demo-")
+    with ThreadPoolExecutor(1) as pool:  # the browser has an event loop here
+        pool.submit(asyncio.run, go_on()).result()
+    expect(rows(page).first.locator(".d-session")).to_contain_text("support:demo-live-")
+    expect(rows(page).first.get_by_role("img", name="Live")).to_be_visible()

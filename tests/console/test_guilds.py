@@ -23,6 +23,7 @@ from daicho.guilds.models import Ticket
 from daicho.guilds.shown import ticket_row
 from tests.console.conftest import Console
 from tests.console.test_pages import HOSTILE
+from tests.databases import on_sqlite
 from tests.postgres import Cluster
 
 AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # already the 21st in Tokyo
@@ -60,6 +61,7 @@ def status(page: Page) -> Locator:
 # -- all guilds --------------------------------------------------------------------------------------
 
 
+@on_sqlite
 def test_the_list_follows_what_another_process_writes(
     url: str, serve: Callable[[str], Any], writing: Callable[..., Any], guild: int
 ) -> None:
@@ -912,6 +914,7 @@ def test_a_guild_that_comes_later_is_shown(console: Console, ledger: Ledger, gui
 # -- the demo ----------------------------------------------------------------------------------------
 
 
+@on_sqlite
 def test_the_demo_fills_a_ledger_once(url: str) -> None:
     with Ledger(url) as ledger:
         now = datetime.now(UTC)

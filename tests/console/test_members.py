@@ -17,6 +17,7 @@ from daicho.members.page_words import address
 from daicho.members.schemas import Kind, SeenFile
 from tests.console.conftest import Console
 from tests.console.test_pages import HOSTILE
+from tests.databases import on_sqlite
 
 MODIFIED = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # already the 21st in Tokyo
 PERSON = {
@@ -56,6 +57,7 @@ def fact(page: Page, label: str) -> Any:
 # -- all members -------------------------------------------------------------------------------------
 
 
+@on_sqlite
 def test_the_list_follows_what_another_process_writes(
     url: str, serve: Callable[[str], Any], writing: Callable[..., Any]
 ) -> None:

@@ -19,6 +19,7 @@ from daicho.tasks.files import TaskFiles
 from daicho.tasks.process import hostname
 from tests.console.conftest import Console
 from tests.console.test_pages import HOSTILE
+from tests.databases import on_sqlite
 
 BEGUN = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)  # already the 21st in Tokyo
 
@@ -50,6 +51,7 @@ def message(seq: int, content: object, role: str = "assistant") -> str:
 # -- all tasks ---------------------------------------------------------------------------------------
 
 
+@on_sqlite
 def test_the_list_follows_what_another_process_writes(
     url: str, serve: Callable[[str], Any], writing: Callable[..., Any]
 ) -> None:

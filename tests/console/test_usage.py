@@ -21,6 +21,7 @@ from daicho.usage.pricing import PriceBook
 from daicho.usage.schemas import Sum
 from tests.console.conftest import Console
 from tests.console.test_pages import HOSTILE
+from tests.databases import on_sqlite
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 BARS = ".d-chart svg path[fill*=series]"
@@ -228,6 +229,7 @@ def test_filters_stand_in_the_address_and_a_click_narrows(console: Console, ledg
     expect(select).to_have_value("")
 
 
+@on_sqlite
 def test_an_empty_ledger_says_how_to_begin_and_follows_another_process(
     url: str, serve: Callable[[str], Any], writing: Callable[..., Any]
 ) -> None:

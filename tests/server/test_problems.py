@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic_core.core_schema import ErrorType
 
 from daicho import Ledger, migrations
-from daicho.server.problems import JAPANESE
+from daicho.core.mistakes import JAPANESE
 from daicho.server.sessions import Sessions
 from tests.serving import TOKEN, Running, running
 
@@ -106,10 +106,10 @@ WORDS: list[tuple[str, str, str, str]] = [
     ("POST", "calls", '{"call_id": 1, "client_id": "c"}', "body.call_id: 文字列にしてください"),
     ("POST", "calls", '{"call_id": "x", "client_id": "c", "a": 1}', "body.a: この名前の項目はありません"),
     ("POST", "calls", '{"call_id": "\\ud800", "client_id": "c"}', "body.call_id: 文字として壊れています"),
-    ("POST", "calls", "[]", "body: JSON のオブジェクトを送ってください"),
+    ("POST", "calls", "[]", "body: JSON のオブジェクトにしてください"),
     ("POST", "calls", '{"call_id": }', "body: 13 文字目から先を JSON として読めません"),
     ("POST", "calls/x/logs", '{"role": "robot", "text": "x"}', "body.role: 使える値: 'user', 'ai'"),
-    ("POST", "calls/x/logs/batch", "{}", "body: JSON の配列を送ってください"),
+    ("POST", "calls/x/logs/batch", "{}", "body: JSON の配列にしてください"),
     ("POST", "calls/x/logs/batch", f"[{'1,' * 10_000}1]", "body: 多すぎます: 10001 件 (最大 10000 件)"),
     ("POST", "guilds/1/queue", '{"track_id": 1.5}', "body.track_id: 整数にしてください"),
     (

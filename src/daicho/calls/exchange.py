@@ -143,7 +143,7 @@ def read_call(line: bytes, client_id: str, moment: datetime) -> CallRows:
             else _dialogue_rows(record, client_id, moment)
         )
     except ValidationError as error:
-        raise Invalid(reason_of(error, below=1)) from None
+        raise Invalid(*reason_of(error, below=1)) from None
 
 
 def _dialogue_rows(dialogue: Dialogue, client_id: str, moment: datetime) -> CallRows:

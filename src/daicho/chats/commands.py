@@ -16,9 +16,10 @@ import typer
 from daicho.chats import commands_change, commands_copy, commands_files, shown
 from daicho.chats.exchange import each
 from daicho.chats.following import follow
-from daicho.chats.models import ChatLog
+from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.options import After, Before, Prefix, SessionId, terminal_of
 from daicho.chats.schemas import MessageOut, SessionOut
+from daicho.core.errors import Unavailable
 from daicho.core.language import say
 from daicho.core.options import Cursor, Every, Json, Limit, Since, pages, put_list
 from daicho.core.page import Page
@@ -70,7 +71,7 @@ def sessions(
 ) -> None:
     with terminal_of(context).open() as ledger:
         read = partial(ledger.chats.sessions, prefix=prefix, since=since)
-        found = pages(read, None if every else limit, cursor)
+        found = _noted(pages(read, None if every else limit, cursor))
         put_list(found, shown.session_table(), shown.session_row, SessionOut.model_validate, json=json)
 
 
@@ -89,6 +90,10 @@ def show(
     after: After = None,
     before: Before = None,
     every: Every = False,
+    details: Annotated[
+        bool,
+        typer.Option("--details", help=say("Messages' details whole.", "details を省略せずに表示する。")),
+    ] = False,
     json: Json = False,
 ) -> None:
     if every and last is not None:
@@ -104,14 +109,16 @@ def show(
             if not json:
                 shown.put_facts(session)
                 put("")
-        written = shown.Conversation()
+            if first is None:
+                note(say("no messages found", "該当するメッセージはありません"))
+        written = shown.Conversation(details=details)
         for message in chain([first] if first else [], found):
             if json:
                 put_json(MessageOut.model_validate(message))
             else:
                 written.put(message)
     if earlier:
-        note(say("there are earlier ones: --all, or --last", "これより前もあります: --all または --last"))
+        note(say("there are earlier ones: --all, or --last N", "これより前もあります: --all または --last N"))
 
 
 @app.command(
@@ -144,7 +151,7 @@ def tail(
                     )
                 )
             written = shown.Conversation()
-            async for message in follow(ledger, session_id, history=lines):
+            async for message in follow(ledger, session_id, history=lines, away=_away):
                 if json:
                     put_json(MessageOut.model_validate(message))
                 else:
@@ -152,6 +159,24 @@ def tail(
                 sys.stdout.flush()
 
     asyncio.run(run())
+
+
+def _away(error: Unavailable | None) -> None:
+    """Say that ``tail`` waits, or that it goes on."""
+    if error is None:
+        note(say("it answers again; going on", "応答が戻りました。続けます"))
+    else:
+        note(say(f"{error}; waiting", f"{error}。待っています"))
+
+
+def _noted(found: Iterator[Page[ChatSession]]) -> Iterator[Page[ChatSession]]:
+    """Give some pages of sessions; where nothing is on them and none follows, say so."""
+    some = False
+    for page in found:
+        some = some or bool(page.items or page.next)
+        yield page
+    if not some:
+        note(say("no sessions found", "該当するセッションはありません"))
 
 
 def _last(read: Callable[..., Page[ChatLog]], count: int) -> tuple[Iterator[ChatLog], bool]:

@@ -5,13 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
+from daicho.chats.exchange import Fields, check
+from daicho.chats.models import ChatLog
 from daicho.chats.options import SessionId, given_json, terminal_of
 from daicho.chats.schemas import MessageOut
 from daicho.chats.store import DAYS_MAX
 from daicho.core.errors import Invalid
 from daicho.core.language import say
 from daicho.core.options import Yes
-from daicho.core.terminal import instant, printable, progress, put, put_json, typed_in
+from daicho.core.terminal import instant, local, note, printable, progress, put, put_json, typed_in
+
+SHOWN = 60
+"""How much of a message is said, in characters."""
 
 app = typer.Typer()
 
@@ -74,10 +79,19 @@ def append(
     ] = False,
 ) -> None:
     said = typed_in() if text == "-" else text
-    with terminal_of(context).open() as ledger:
-        stored = ledger.chats.append(
-            session_id, role, said, author=author, message_id=message_id, details=details, timestamp=at
+    if text == "-" and not said:
+        raise Invalid(
+            "standard input is empty; nothing to append", "標準入力が空です。追加するものがありません"
         )
+    with terminal_of(context).open() as ledger:
+        chats = ledger.chats
+        named = {"author": author, "message_id": message_id, "details": details, "timestamp": at}
+        given: Fields = {"session_id": session_id, "role": role, "content": said, **named}
+        check(chats, given)
+        existing = message_id is not None and chats.append_many([given]).existing
+        stored = chats.append(**given)  # with a name it is there once, however often it is sent
+    if existing:
+        _note_kept(stored)
     if json:
         put_json(MessageOut.model_validate(stored))
 
@@ -130,6 +144,21 @@ def expire(
     with terminal.open() as ledger, progress(say("deleting", "削除中"), None) as advance:
         deleted = ledger.chats.expire(kept, advance=advance)
     _put_deleted(deleted)
+
+
+def _note_kept(stored: ChatLog) -> None:
+    name = printable(stored.message_id)
+    kept = f"{local(stored.timestamp)} {printable(stored.role)}: {_cut(printable(stored.content))}"
+    note(
+        say(
+            f"{name} was there already and stays as it is: {kept}",
+            f"{name} は既にあり、そのままです: {kept}",
+        )
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _put_deleted(count: int) -> None:

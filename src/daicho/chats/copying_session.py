@@ -22,9 +22,9 @@ TICK = timedelta(microseconds=1)
 LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 NOT_THERE = Text("not in the target", "コピー先にありません")
 ONLY_THERE = Text("only in the target", "コピー先にだけあります")
-ID_TAKEN = Text(
-    "not in the target, where another message has its message_id",
-    "コピー先にありません (message_id が別のメッセージと重複)",
+TAKEN = Text(
+    "not in the target, which has another message of its instant or its message_id",
+    "コピー先にありません (同じ時刻か同じ message_id の別のメッセージがあります)",
 )
 
 
@@ -179,7 +179,7 @@ class SessionCopy:
             return self._put(messages[:middle]) + self._put(messages[middle:])
         self._outcome.copied += done.added
         for at in done.differing:
-            self._reasons[at] = Trouble(Kind.MISSING, self._id, at, ID_TAKEN)
+            self._reasons[at] = Trouble(Kind.MISSING, self._id, at, TAKEN)
         return done.existing
 
     # -- comparing ---------------------------------------------------------------------------------------
@@ -199,7 +199,10 @@ class SessionCopy:
         """Go through both places side by side, and give what is not alike."""
         here = chain.from_iterable(self._pages(self._source, until))
         there = chain.from_iterable(self._pages(self._target, until))
+        taken: datetime | None = None
         for mine, theirs in side_by_side(here, there):
+            if theirs is not None:
+                taken = theirs.timestamp
             if mine is not None and theirs is not None:
                 if names := differing(mine, theirs):
                     yield self._trouble(Kind.DIFFERING, mine, _differ(names))
@@ -207,7 +210,9 @@ class SessionCopy:
                 if (
                     self._kept is None or mine.timestamp >= now() - self._kept
                 ):  # else it has expired meanwhile
-                    missing = self._trouble(Kind.MISSING, mine, NOT_THERE)
+                    # In the table of another program several may be of one microsecond.
+                    reason = TAKEN if mine.timestamp == taken else NOT_THERE
+                    missing = self._trouble(Kind.MISSING, mine, reason)
                     yield self._reasons.get(mine.timestamp, missing)
             elif theirs is not None:
                 yield self._trouble(Kind.EXTRA, theirs, ONLY_THERE)

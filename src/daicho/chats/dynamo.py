@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 from daicho.chats import dynamo_tables as tables
@@ -13,7 +13,7 @@ from daicho.chats.dynamo_deleting import Deleting, batches
 from daicho.chats.dynamo_index import Index
 from daicho.chats.dynamo_items import LEAST, MOST, Item, Scale, item_of, just_before, micros_of
 from daicho.chats.dynamo_reading import Reading
-from daicho.chats.dynamo_threads import Threads
+from daicho.chats.dynamo_threads import Stop, Threads
 from daicho.chats.dynamo_writing import Writing
 from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.places import Added, Advance, NewMessage, Prepared, Restored, Row, Span
@@ -69,21 +69,22 @@ class ChatTable(Beside):
         expires = [tables.end_messages(self._client, table["TableName"], wanted=keep) for table in wanted]
         news: list[bool] = []
 
-        def enter(session_id: str) -> None:
+        def enter(session_id: str, _: Stop) -> None:
             newest = self._reading.edge(session_id, newest=True)
-            news.append(newest is not None and self._index.touch(session_id, newest))
+            news.append(newest is not None and self._index.touch(session_id, self._scale.micros(newest)))
             tell(1)
 
         tell = _one_at_a_time(advance)
         self._everywhere(enter)
         return Prepared(self.place, created, sum(news), None if None in expires else all(expires))
 
-    def _everywhere(self, work: Callable[[str], None]) -> None:
+    def _everywhere(self, work: Callable[[str, Stop], None]) -> None:
         """Do the work on every session of the table, some side by side."""
 
-        def in_part(part: int) -> None:
+        def in_part(part: int, stop: Stop) -> None:
             for session_id in self._sessions_in(part):
-                work(session_id)
+                stop.check()
+                work(session_id, stop)
 
         for _ in self._threads.each(in_part, range(SEGMENTS)):
             pass
@@ -131,17 +132,11 @@ class ChatTable(Beside):
             self._check_size(message, number)
             sessions.setdefault(message.row["session_id"], []).append(message)
         news: list[bool] = []
-        failed = Event()
 
-        def put(one: list[NewMessage]) -> None:
-            try:
-                for message in one:
-                    if failed.is_set():
-                        return
-                    news.append(self._writing.add(message)[1])
-            except Exception:
-                failed.set()
-                raise
+        def put(one: list[NewMessage], stop: Stop) -> None:
+            for message in one:
+                stop.check()
+                news.append(self._writing.add(message)[1])
 
         try:
             for _ in self._threads.each(put, sessions.values()):
@@ -182,7 +177,7 @@ class ChatTable(Beside):
         }
         self._index.touch(session_id, max(places))
 
-        def put(one: tuple[Row, int]) -> bool | None:
+        def put(one: tuple[Row, int], _: Stop) -> bool | None:
             return self._writing.put_back(one[0], there.get(one[1]))
 
         became = list(self._threads.each(put, zip(rows, places, strict=True)))
@@ -205,48 +200,49 @@ class ChatTable(Beside):
     # -- deleting --------------------------------------------------------------------------------
 
     def delete_session(self, session_id: str) -> int:
-        """Delete the messages of a session. Raises Unavailable, with how many are left, if it cannot."""
-        items = list(self._reading.items(session_id, LEAST, MOST, newest_first=False, brief=True))
+        """Delete the messages of a session. Raises Unavailable, with how many are gone, if it cannot."""
+        items = self._reading.items(session_id, LEAST, MOST, newest_first=False, brief=True)
         gone: list[int] = []
 
-        def delete(some: Sequence[Item]) -> bool:
-            count = self._deleting.delete(some)
+        def delete(some: Sequence[Item], stop: Stop) -> bool:
+            count = self._deleting.delete(some, stop)
             gone.append(count)
             return count == len(some)
 
         with closing(self._threads.each(delete, batches(items))) as each:
             whole = all(each)
         if not whole:
-            raise self._busy(session_id, len(items) - sum(gone), len(items))
+            raise self._busy(session_id, sum(gone))
         self._index.forget(session_id)
-        return len(items)
+        return sum(gone)
 
     def expire(self, horizon: datetime, advance: Advance) -> int:
         """Delete what was said before an instant, in every session."""
         before = just_before(self._scale.number(micros_of(horizon)))
         gone: list[int] = []
 
-        def expire(session_id: str) -> None:
-            items = list(self._reading.items(session_id, LEAST, before, newest_first=False, brief=True))
-            done = 0
+        def expire(session_id: str, stop: Stop) -> None:
+            items = self._reading.items(session_id, LEAST, before, newest_first=False, brief=True)
+            some: Sequence[Item] = ()
             for some in batches(items):
-                count = self._deleting.delete(some)
-                done += count
+                stop.check()
+                count = self._deleting.delete(some, stop)
                 gone.append(count)
                 tell(count)
                 if count < len(some):
-                    raise self._busy(session_id, len(items) - done, len(items))
-            if items and self._reading.edge(session_id, newest=True) is None:
+                    raise self._busy(session_id, sum(gone))
+            if some and self._reading.edge(session_id, newest=True) is None:
                 self._index.forget(session_id)
 
         tell = _one_at_a_time(advance)
         self._everywhere(expire)
         return sum(gone)
 
-    def _busy(self, session_id: str, left: int, count: int) -> Unavailable:
+    def _busy(self, session_id: str, gone: int) -> Unavailable:
         return Unavailable(
-            f"{self.place}: too busy; {left:,} of {count:,} messages of {session_id} are left: try again",
-            f"{self.place}: 混み合っています。{session_id} の {count:,} 件中 {left:,} 件が残っています。"
+            f"{self.place}: too busy; {gone:,} messages are deleted, others of {session_id} are left:"
+            " try again",
+            f"{self.place}: 混み合っています。{gone:,} 件を削除しましたが、{session_id} にまだ残っています。"
             "後でもう一度お試しください",
         )
 

@@ -1,7 +1,7 @@
 """The way to DynamoDB: its client, and what its errors mean to people."""
 
+import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -18,6 +18,8 @@ from botocore.exceptions import (
 )
 from pydantic import SecretStr
 
+from daicho.chats.dynamo_settings import bad_endpoint, check_keys, checked_endpoint
+from daicho.chats.dynamo_threads import Stopped
 from daicho.core.errors import DaichoError, Invalid, Outdated, Unavailable
 from daicho.core.settings import Dynamodb
 
@@ -49,6 +51,8 @@ LOGIN = frozenset(
         "UnrecognizedClientException",
     }
 )
+KEYS = re.compile("key (condition|element|schema)|schema type|for key|missing the key", re.IGNORECASE)
+"""What a request is refused for where a table has other keys."""
 NEVER_SENT = (EndpointConnectionError, ConnectTimeoutError)
 LOGIN_ERRORS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 
@@ -58,24 +62,25 @@ def connect(settings: Dynamodb) -> "DynamoDBClient":
 
     Raises Invalid for what cannot be: no region, a malformed endpoint, half a pair of keys.
     """
-    _check_pair(settings)
+    check_keys(settings)
+    endpoint = checked_endpoint(settings.endpoint_url) if settings.endpoint_url else None
     try:
         session = boto3.session.Session(
             aws_access_key_id=settings.access_key_id,
             aws_secret_access_key=_secret(settings.secret_access_key),
             aws_session_token=_secret(settings.session_token) if settings.access_key_id else None,
         )
-        region = settings.region or session.region_name or (LOCAL_REGION if settings.endpoint_url else None)
+        region = settings.region or session.region_name or (LOCAL_REGION if endpoint else None)
         if region is None:
             raise Invalid(
                 "DynamoDB: no region; set AWS_REGION (or, for a local server, AWS_ENDPOINT_URL_DYNAMODB)",
                 "DynamoDB: リージョンがありません。AWS_REGION を設定してください"
                 " (ローカルのサーバーなら AWS_ENDPOINT_URL_DYNAMODB)",
             )
-        return session.client(
+        client = session.client(
             "dynamodb",
             region_name=region,
-            endpoint_url=settings.endpoint_url or None,
+            endpoint_url=endpoint,
             config=Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
@@ -84,17 +89,20 @@ def connect(settings: Dynamodb) -> "DynamoDBClient":
                 tcp_keepalive=True,
             ),
         )
-    except (BotoCoreError, ValueError) as error:
+    except BotoCoreError as error:
         raise Invalid(
             f"DynamoDB: {error}; check AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION and AWS_PROFILE",
             f"DynamoDB: {error}。AWS_ENDPOINT_URL_DYNAMODB、AWS_REGION、AWS_PROFILE を確かめてください",
         ) from None
+    except ValueError:
+        raise bad_endpoint() from None
+    endpoint_of(client)  # which boto3 may have from elsewhere
+    return client
 
 
 def endpoint_of(client: "DynamoDBClient") -> str:
     """Return where a client sends its requests, for people: without a password."""
-    url = urlsplit(client.meta.endpoint_url)
-    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+    return checked_endpoint(client.meta.endpoint_url)
 
 
 def code_of(error: Exception) -> str:
@@ -120,6 +128,11 @@ def translated(error: Exception, place: str) -> Exception:
     """
     if isinstance(error, DaichoError):
         return error
+    if isinstance(error, Stopped):
+        return Unavailable(
+            f"{place}: the ledger was closed before the work was done",
+            f"{place}: 処理が終わる前に台帳が閉じられました",
+        )
     if isinstance(error, ClientError):
         return _answered(error, place)
     if isinstance(error, LOGIN_ERRORS):
@@ -159,6 +172,12 @@ def _answered(error: ClientError, place: str) -> DaichoError:
                 f"{place}: the message is too large for DynamoDB, which takes at most 400 KB ({reason})",
                 f"{place}: メッセージが大きすぎます。DynamoDB の上限は 400 KB です ({reason})",
             )
+        if KEYS.search(reason):
+            return Invalid(
+                f"{place}: {reason}; does the table have other keys? It is said by: daicho chats init",
+                f"{place}: {reason}。テーブルのキーが違うかもしれません。"
+                "次を実行すると分かります: daicho chats init",
+            )
         return Invalid(f"{place}: {reason}")
     return Unavailable(f"{place}: {code}: {reason}")
 
@@ -175,23 +194,11 @@ def _away(place: str, reason: str) -> Unavailable:
 def _no_login(place: str, reason: str) -> Unavailable:
     return Unavailable(
         f"{place}: login refused ({reason}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights"
-        " that they have (a local server takes any)",
+        " that they have (a local server takes any; DynamoDB Local only a key id of A-Z, a-z, 0-9)",
         f"{place}: ログインできません ({reason})。AWS_ACCESS_KEY_ID と AWS_SECRET_ACCESS_KEY、その権限を"
-        "確かめてください (ローカルのサーバーなら何でもかまいません)",
+        "確かめてください (ローカルのサーバーなら何でもかまいません。"
+        "ただし DynamoDB Local のキー ID は A-Z、a-z、0-9 のみ)",
     )
-
-
-def _check_pair(settings: Dynamodb) -> None:
-    pair = {
-        "AWS_ACCESS_KEY_ID": settings.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.secret_access_key,
-    }
-    missing = [name for name, value in pair.items() if not value]
-    if len(missing) == 1:
-        raise Invalid(
-            f"DynamoDB: {missing[0]} is missing; set both keys or none",
-            f"DynamoDB: {missing[0]} がありません。キーは両方とも設定するか、どちらも設定しないでください",
-        )
 
 
 def _secret(held: SecretStr | None) -> str | None:

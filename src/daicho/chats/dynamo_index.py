@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from daicho.chats.dynamo_client import LOGIN, code_of, refused
-from daicho.chats.dynamo_items import SECOND, Item, expiry, number_in
+from daicho.chats.dynamo_items import SECOND, Item, expired, expiry, number_in
 from daicho.core.page import decode_texts, encode
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ class Index:
     def claim(self, session_id: str, message_id: str, micros: int) -> tuple[int, bool]:
         """Return where a named message is, or is to be put, and whether nobody had sent it before.
 
+        An entry whose time is up counts as none, as DynamoDB may remove the message before it.
+
         Args:
             micros: where it is to be put, if nobody has.
         """
@@ -200,8 +202,9 @@ class Index:
                 self._client.put_item(
                     TableName=self.table,
                     Item=item,
-                    ConditionExpression="attribute_not_exists(#key)",
+                    ConditionExpression="attribute_not_exists(#key) OR expires_at <= :now",
                     ExpressionAttributeNames={"#key": "key"},
+                    ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
                 )
                 return micros, True
             except ClientError as error:
@@ -231,11 +234,26 @@ class Index:
                 raise
         return self.claim(session_id, message_id, after)[0]
 
+    def give_up(self, session_id: str, message_id: str, at: int) -> None:
+        """Take the entry back of a named message that could not be put where it was to be."""
+        try:
+            self._client.delete_item(
+                TableName=self.table,
+                Key=message_key(session_id, message_id),
+                ConditionExpression="#at = :at",
+                ExpressionAttributeNames={"#at": "at"},
+                ExpressionAttributeValues={":at": {"N": str(at)}},
+            )
+        except ClientError as error:
+            if not refused(error):
+                raise
+
     def _where(self, session_id: str, message_id: str) -> int | None:
         answer = self._client.get_item(
             TableName=self.table, Key=message_key(session_id, message_id), ConsistentRead=True
         )
-        return int(answer["Item"]["at"]["N"]) if "Item" in answer else None
+        item = answer.get("Item")
+        return None if item is None or expired(item, time.time()) else int(item["at"]["N"])
 
 
 def message_key(session_id: str, message_id: str) -> Item:

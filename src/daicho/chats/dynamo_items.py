@@ -10,19 +10,23 @@ from typing import Any
 
 from daicho.chats.models import ChatLog
 from daicho.core.errors import Invalid
+from daicho.core.page import check_cursor, no_cursor
 from daicho.core.types import json_text, json_value
 
 Item = dict[str, Any]
 """An item as the client gives and takes it: ``{"role": {"S": "user"}, …}``."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_DAY, LAST_DAY = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""The first and the last day that every time zone has."""
 SECOND = 1_000_000
 DAY_SECONDS = 86_400
 ITEM_MAX = 400 * 1024
 """The most bytes of an item, its attributes' names among them."""
 DIGITS = Context(prec=38, Emin=-92)
 """Numbers as DynamoDB has them."""
-LEAST, MOST = "-" + "9" * 38, "9" * 38
+MOST = f"9.{'9' * 37}E+125"
+LEAST = f"-{MOST}"
 NUMBER = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?", re.ASCII)
 TEXTS = ("role", "content", "message_id")
 OURS = {"session_id", "timestamp", "role", "content", "author", "message_id", "details"}
@@ -50,6 +54,13 @@ class Scale:
         """Read a timestamp of the table. Raises Invalid for one that is no instant."""
         return instant_at(self.micros(raw), raw)
 
+    def nearest(self, raw: str) -> datetime:
+        """Read a timestamp of the table, one that is no instant as the end of time that it is beyond."""
+        try:
+            return self.instant(raw)
+        except Invalid:
+            return FIRST_DAY if self.micros(raw) < 0 else LAST_DAY
+
 
 def micros_of(instant: datetime) -> int:
     """Return the whole microseconds from the epoch to an instant."""
@@ -62,10 +73,11 @@ def instant_at(micros: int, raw: str = "") -> datetime:
         return EPOCH + timedelta(microseconds=micros)
     except OverflowError:
         raise Invalid(
-            f"timestamp {raw or micros} is outside the years 1 to 9999;"
-            " does the table count milliseconds? (chats.dynamodb.unit: ms)",
-            f"timestamp {raw or micros} は 1 年から 9999 年の範囲にありません。"
-            "ミリ秒のテーブルではありませんか (chats.dynamodb.unit: ms)",
+            f"timestamp {raw or micros} is outside the years 1 to 9999; does the table count milliseconds"
+            " (chats.dynamodb.unit: ms)? If not, remove that item, or the session by delete_session",
+            f"timestamp {raw or micros} は 1 年から 9999 年の範囲にありません。ミリ秒のテーブルなら"
+            " chats.dynamodb.unit を ms にしてください。そうでなければ、その項目を消すか、delete_session で"
+            "セッションを消してください",
         ) from None
 
 
@@ -81,11 +93,8 @@ def just_before(raw: str) -> str:
 
 def number_in(cursor: str, text: str) -> str:
     """Return the number that a part of a cursor is. Raises Invalid."""
-    if not NUMBER.fullmatch(text) or len(Decimal(text).as_tuple().digits) > DIGITS.prec:
-        raise Invalid(
-            f"{cursor[:40]!r} is not a cursor of this list; begin again without one",
-            f"{cursor[:40]!r} はこの一覧のカーソルではありません。カーソルなしで始めてください",
-        )
+    if not NUMBER.fullmatch(check_cursor(text)) or len(Decimal(text).as_tuple().digits) > DIGITS.prec:
+        raise no_cursor(cursor)
     return text
 
 

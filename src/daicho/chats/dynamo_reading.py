@@ -1,7 +1,7 @@
 """Messages and sessions as they are read from DynamoDB."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -14,16 +14,17 @@ from daicho.chats.dynamo_items import (
     Item,
     Scale,
     expired,
-    instant_at,
     just_after,
     just_before,
     message_of,
     micros_of,
     number_in,
 )
-from daicho.chats.dynamo_threads import Threads
+from daicho.chats.dynamo_threads import Stop, Threads
 from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.places import Span
+from daicho.core.errors import Invalid, located
+from daicho.core.language import Text
 from daicho.core.page import LIMIT_MAX, Page
 
 if TYPE_CHECKING:
@@ -59,8 +60,11 @@ class Reading:
         )
         following = found[limit - 1]["timestamp"]["N"] if len(found) > limit else None
         seconds = time.time()
-        items = [message_of(item, self._scale) for item in found[:limit] if not expired(item, seconds)]
-        return Page(items, following)
+        there = [item for item in found[:limit] if not expired(item, seconds)]
+        try:
+            return Page([message_of(item, self._scale) for item in there], following)
+        except Invalid as error:
+            raise located(error, _named(session_id)) from None
 
     def _within(self, span: Span) -> tuple[str, str]:
         """The least and the greatest timestamp of a span."""
@@ -76,6 +80,10 @@ class Reading:
         edges = self._edges(session_id)
         if edges is None:
             return None
+        try:
+            instants = [self._scale.instant(raw) for raw in edges]
+        except Invalid as error:
+            raise located(error, _named(session_id)) from None
         count = 0
         start: dict[str, Any] = {}
         while True:
@@ -93,13 +101,16 @@ class Reading:
             )
             count += answer["Count"]
             if not (key := answer.get("LastEvaluatedKey")):
-                return _session(session_id, edges, count)
+                return _session(session_id, instants, count)
             start = {"ExclusiveStartKey": key}
 
     def sessions(
         self, prefix: str | None, since: datetime | None, limit: int, cursor: str | None
     ) -> Page[ChatSession]:
-        """Return sessions by their entries; what has no message is left out."""
+        """Return sessions by their entries; what has no message is left out.
+
+        One with a timestamp that is no instant, another program's, is there with the end of time.
+        """
         entries, following = self._index.sessions(
             prefix, None if since is None else micros_of(since), limit, cursor
         )
@@ -108,25 +119,25 @@ class Reading:
         found.sort(key=lambda one: (one.last_at, one.session_id), reverse=True)
         return Page(found, following)
 
-    def _seen(self, entry: Entry) -> ChatSession | None:
+    def _seen(self, entry: Entry, _: Stop) -> ChatSession | None:
         edges = self._edges(entry.session_id)
         if edges is None:
             self._index.drop(entry)
             return None
-        return _session(entry.session_id, edges, None)
+        return _session(entry.session_id, [self._scale.nearest(raw) for raw in edges], None)
 
-    def _edges(self, session_id: str) -> tuple[int, int] | None:
-        """When a session's first and last messages were said; None if it has none."""
+    def _edges(self, session_id: str) -> tuple[str, str] | None:
+        """The timestamps of a session's first and last messages; None if it has none."""
         last = self.edge(session_id, newest=True)
         first = None if last is None else self.edge(session_id, newest=False)
         return None if first is None or last is None else (first, last)
 
-    def edge(self, session_id: str, *, newest: bool) -> int | None:
-        """When a session's first or last message was said, in microseconds; None if it has none."""
+    def edge(self, session_id: str, *, newest: bool) -> str | None:
+        """The timestamp of a session's first or last message, as the table has it; None if it has none."""
         seconds = time.time()
         for item in self.items(session_id, LEAST, MOST, newest_first=newest, limit=1, brief=True):
             if not expired(item, seconds):
-                return self._scale.micros(item["timestamp"]["N"])
+                return str(item["timestamp"]["N"])
         return None
 
     def items(
@@ -171,8 +182,12 @@ class Reading:
             limit = LIMIT_MAX
 
 
-def _session(session_id: str, edges: tuple[int, int], messages: int | None) -> ChatSession:
-    first, last = map(instant_at, edges)
+def _named(session_id: str) -> Text:
+    return Text(f"session {session_id}", f"セッション {session_id}")
+
+
+def _session(session_id: str, edges: Sequence[datetime], messages: int | None) -> ChatSession:
+    first, last = edges
     return ChatSession.of(
         {"session_id": session_id, "first_at": first, "last_at": last, "messages": messages}
     )

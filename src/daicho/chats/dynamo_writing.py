@@ -4,20 +4,21 @@ A message is put only where none is. Where another one is, it goes to the next f
 a request was carried out whose answer was lost, the message that is there tells by its name.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from daicho.chats.comparing import differing
 from daicho.chats.dynamo_client import refused
 from daicho.chats.dynamo_index import Index
 from daicho.chats.dynamo_items import MOST, Item, Scale, instant_at, item_of, message_of, micros_of
 from daicho.chats.models import ChatLog
 from daicho.chats.places import NewMessage
-from daicho.core.types import json_value
+from daicho.core.errors import Invalid
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 LOOK = 100
 """Keys that are looked through at once for a free microsecond."""
 MEMORY = 1_000
+LAST = micros_of(datetime.max.replace(tzinfo=UTC))
+"""The last microsecond that there is."""
 
 
 class Writing:
@@ -43,36 +46,48 @@ class Writing:
         self._ties = _Ties()
 
     def add(self, message: NewMessage) -> tuple[ChatLog, bool]:
-        """Put a message; return it as stored, and whether it is new. Raises Invalid for a too large one."""
+        """Put a message; return it as stored, and whether it was put now.
+
+        Raises Invalid for one that is too large, and where no later microsecond is free.
+        """
         row = message.row
         session_id, message_id = row["session_id"], row["message_id"]
         at, new = micros_of(row["timestamp"]), True
         item_of(row, at, self._scale, self._days)  # refuses what is too large before anything is written
         if message.named:
             at, new = self._index.claim(session_id, message_id, at)
-        if (placed := self._place(row, at)) is None:
+        if (placed := self._place(row, at, new=new)) is None:
             # One after the other, or all of this process would go for the same place.
             with self._ties.turn(session_id):
                 start = at
                 while placed is None:
-                    free = self._ties.known(session_id, start, at) or self._free_after(session_id, at)
+                    try:
+                        free = self._ties.known(session_id, start, at) or self._free_after(session_id, at)
+                    except Invalid:
+                        if message.named:  # or the name would lead to no message for ever
+                            self._index.give_up(session_id, message_id, at)
+                        raise
                     at = self._index.move(session_id, message_id, at, free) if message.named else free
-                    placed = self._place(row, at)
+                    placed = self._place(row, at, new=new)
                 self._ties.note(session_id, start, at + 1)
-        stored, put = placed
-        return stored, put or new
+        return placed
 
-    def _place(self, row: Mapping[str, Any], at: int) -> tuple[ChatLog, bool] | None:
+    def _place(self, row: Mapping[str, Any], at: int, *, new: bool) -> tuple[ChatLog, bool] | None:
         """Put a message in a place; return it as it is there, and whether it was put now.
 
         None where another one is.
+
+        Args:
+            new: whether nobody had sent it before: if it is there when a request is repeated, that request
+                has put it.
         """
         self._index.touch(row["session_id"], at)
         item = item_of(row, at, self._scale, self._days)
-        while not self._put(item):
+        while (refusal := self._refused(item)) is not None:
             if (there := self._get(row["session_id"], at)) is not None:  # otherwise deleted just now
                 ours = there.get("message_id") == item["message_id"]
-                return (message_of(there, self._scale), False) if ours else None
+                put = new and refusal["ResponseMetadata"].get("RetryAttempts", 0) > 0
+                return (message_of(there, self._scale), put) if ours else None
         return message_of(item, self._scale), True
 
     def put_back(self, row: Mapping[str, Any], there: Item | None) -> bool | None:
@@ -95,24 +110,25 @@ class Writing:
             # Whoever meant to put it there has not done so.
             where = self._index.move(session_id, message_id, where, at)
         item = item_of(row, at, self._scale, self._days)
-        while not self._put(item):
+        while self._refused(item) is not None:
             if (there := self._get(session_id, at)) is not None:
                 return self._as_before(row, there)
         return True
 
     def _as_before(self, row: Mapping[str, Any], there: Item) -> bool | None:
-        return False if _same(message_of(there, self._scale), row) else None
+        return None if differing(message_of(there, self._scale), ChatLog.of(dict(row))) else False
 
-    def _put(self, item: Item) -> bool:
+    def _refused(self, item: Item) -> Mapping[str, Any] | None:
+        """Put an item where none is; return the answer that refuses it where one is."""
         try:
             self._client.put_item(
                 TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(session_id)"
             )
         except ClientError as error:
             if refused(error):
-                return False
+                return error.response
             raise
-        return True
+        return None
 
     def _get(self, session_id: str, at: int) -> Item | None:
         key = {"session_id": {"S": session_id}, "timestamp": {"N": self._scale.number(at)}}
@@ -146,7 +162,13 @@ class Writing:
                 if key := answer.get("LastEvaluatedKey"):
                     start = {"ExclusiveStartKey": key}
                     continue
-            instant_at(free)  # or there is none until the end of time
+            if free > LAST:
+                raise Invalid(
+                    f"session {session_id} has no free microsecond left after {instant_at(at).isoformat()};"
+                    " give the message an earlier timestamp",
+                    f"セッション {session_id} には {instant_at(at).isoformat()} より後に空きがありません。"
+                    "もっと前の timestamp にしてください",
+                )
             return free
 
 
@@ -175,27 +197,3 @@ class _Ties:
             self._ends.move_to_end((session_id, start))
             if len(self._ends) > MEMORY:
                 self._ends.popitem(last=False)
-
-
-def _same(message: ChatLog, row: Mapping[str, Any]) -> bool:
-    names = ("role", "content", "author", "message_id")
-    return all(getattr(message, name) == row[name] for name in names) and _canonical(
-        message.details
-    ) == _canonical(row["details"])
-
-
-def _canonical(details: str | None) -> str | None:
-    return None if details is None else json.dumps(_alike(json_value(details)), sort_keys=True)
-
-
-def _alike(value: Any) -> Any:
-    """A JSON value with its numbers alike however they were written: 1.0 is 1."""
-    match value:
-        case float() if value.is_integer():
-            return int(value)
-        case dict():
-            return {name: _alike(held) for name, held in value.items()}
-        case list():
-            return [_alike(held) for held in value]
-        case _:
-            return value

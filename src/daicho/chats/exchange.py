@@ -82,9 +82,14 @@ def read_line(chats: ChatStore[Sync], line: bytes) -> Fields:
     try:
         fields = dict(MessageLine.model_validate_json(line_text(line)))
     except ValidationError as error:
-        raise Invalid(reason_of(error)) from None
-    cast("Any", ChatStore.append.item)(chats, **fields)
+        raise Invalid(*reason_of(error)) from None
+    check(chats, fields)
     return fields
+
+
+def check(chats: ChatStore[Sync], fields: Fields) -> None:
+    """Raise what ``append`` would raise for its arguments; write nothing."""
+    cast("Any", ChatStore.append.item)(chats, **fields)
 
 
 def new_sessions(

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from daicho.core.model import Base
 from daicho.core.types import JsonText
 
-SESSION_MAX = 255
+SESSION_MAX = 250
+"""The longest name of a session, in characters: usage names it as its source, ``chat:<session>``."""
 
 
 class ChatLog(Base):

@@ -52,7 +52,7 @@ SessionId = Annotated[
 Sessions = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="SESSION...",
+        metavar="SESSION",
         help=say("The sessions' names; all, if none is given.", "セッション ID。省略時はすべて。"),
         callback=checked_sessions,
     ),

@@ -8,6 +8,7 @@ from daicho.chats.following import patience
 from daicho.chats.models import SESSION_MAX
 from daicho.chats.needs import LiveChatLedger
 from daicho.chats.page_lists import Sessions
+from daicho.chats.page_words import said_to_people
 from daicho.core.elements import box, show, words
 from daicho.core.errors import Invalid
 from daicho.core.filters import Filters, suggest
@@ -54,7 +55,7 @@ class Overview:
             self._names = self._filters.text(
                 "prefix", say("Session begins with", "セッション名の先頭"), hint, SESSION_MAX
             )
-            self._filters.date("from", say("Active since", "この日以降に発言"))
+            self._filters.date("from", say("Active since", "この日以降のメッセージ"))
         self.sessions = Sessions(ledger, screen, self._turn_page, screen.query.get("after"))
         self._empty_states(in_table)
 
@@ -63,7 +64,8 @@ class Overview:
         chosen, wrong = self._filters.chosen, ""
         self._filters.offer_to_clear()
         try:
-            found = await self.sessions.look(chosen["prefix"] or None, self._filters.day("from"))
+            with said_to_people():
+                found = await self.sessions.look(chosen["prefix"] or None, self._filters.day("from"))
         except Invalid as error:  # an address may say anything
             found, wrong = False, str(error)
             self.sessions.clear()
@@ -93,7 +95,8 @@ class Overview:
                 words("daicho demo", tag="code")
             with box():
                 words(say("Or record your own: ", "自分の会話を記録するには: "))
-                words('ledger.chats.append("session-1", "user", "Hello")', tag="code")
+                hello = say("Hello", "こんにちは")
+                words(f'ledger.chats.append("session-1", "user", "{hello}")', tag="code")
         with box("d-sheet d-empty", hidden=True) as self._no_match:
             words(say("No session fits these filters.", "条件に合うセッションはありません。"), tag="b")
             words(say("Change one, or clear them all.", "条件を変えるか、解除してください。"))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.needs import LiveChatLedger
-from daicho.chats.page_words import is_live, session_address, source, speaker
+from daicho.chats.page_words import is_live, is_ours, session_address, source, speaker
 from daicho.core.elements import Row, Rows, box, moment, set_attribute, show, words
 from daicho.core.language import say
 from daicho.core.money import Spent, money
@@ -49,9 +49,9 @@ class Sessions:
                 with box("d-tr d-th"):
                     words("")
                     words(say("Session", "セッション"))
-                    words(say("Last message", "最後の発言"))
-                    words(say("Messages", "発言数"), "d-right")
-                    words(say("Last active", "最終発言"))
+                    words(say("Last message", "最後のメッセージ"))
+                    words(say("Messages", "メッセージ数"), "d-right")
+                    words(say("Last active", "最終更新"))
                     words(say("LLM cost", "LLM 費用"), "d-right")
                 self._rows = Rows(box(), lambda glance: glance.session.session_id, _row)
             self.pager = Pager(screen, turn, cursor)
@@ -80,8 +80,8 @@ class Sessions:
 
     async def look_at_costs(self) -> None:
         """Bring the rows and what their sessions have cost up to date."""
-        names = self.names
-        spent = await self._costs.costs_of([source(name) for name in names]) if names else {}
+        sources = [source(name) for name in self.names if is_ours(name)]
+        spent = await self._costs.costs_of(sources) if sources else {}
         self._rows.show(
             [
                 Glance(session, self._last.get(_state(session)), spent.get(source(session.session_id)))
@@ -101,10 +101,11 @@ class Sessions:
     async def _look_at_last(self) -> None:
         """Read what was said last, in those sessions only that are not as they were."""
         known = self._last
-        unknown = [session for session in self._sessions if _state(session) not in known]
+        wanted = [session for session in self._sessions if is_ours(session.session_id)]
+        unknown = [session for session in wanted if _state(session) not in known]
         read = await asyncio.gather(*[self._said_last(session.session_id) for session in unknown])
         fresh = dict(zip(map(_state, unknown), read, strict=True))
-        self._last = {state: (fresh | known)[state] for state in map(_state, self._sessions)}
+        self._last = {state: (fresh | known)[state] for state in map(_state, wanted)}
 
     async def _said_last(self, session_id: str) -> ChatLog | None:
         page = await self._chats.history(session_id, newest_first=True, limit=1)
@@ -126,7 +127,7 @@ def _row(glance: Glance) -> Row[Glance]:
         pulse = box("", "span")
         words(name, "d-session", "b", title=name)
         preview = words("", "d-said", dir="auto")
-        messages = words("", "d-right d-number d-labelled", data_label=say("Messages", "発言数"))
+        messages = words("", "d-right d-number d-labelled", data_label=say("Messages", "メッセージ数"))
         last_at = moment(glance.session.last_at)
         cost = words("", "d-right d-number")
 
@@ -136,7 +137,8 @@ def _row(glance: Glance) -> Row[Glance]:
         pulse.classes(**{"add" if live else "remove": "d-pulse"})
         set_attribute(pulse, "role", "img" if live else None)
         set_attribute(pulse, "aria-label", say("Live", "進行中") if live else None)
-        preview.set_text(f"{speaker(last)}: {last.content}" if last else "")
+        said = [speaker(last), last.content] if last else []
+        preview.set_text(": ".join(filter(None, said)))
         messages.set_text("–" if session.messages is None else f"{session.messages:,}")
         set_attribute(last_at, "at", session.last_at.isoformat())
         cost.set_text(money(spent.total_cost_usd) if spent else "")

@@ -6,7 +6,8 @@ from daicho.chats.following import patience
 from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.needs import LiveChatLedger
 from daicho.chats.page_talk import Talk
-from daicho.chats.page_words import is_live, session_address, source
+from daicho.chats.page_words import is_live, said_to_people, session_address, source
+from daicho.chats.store import checked_session
 from daicho.core.cost import Cost, has_pages
 from daicho.core.elements import Chip, Fact, FactOfTime, box, show, words
 from daicho.core.errors import Invalid, NotFound
@@ -41,12 +42,16 @@ class SessionPage(OnePageWithCost[ChatSession, "Drawn"]):
         self._known: ChatSession | None = None
         self._counted_at = 0.0
         screen.name(self._session_id)
-        said = say(
-            "There is no such session yet. Its first message will show here.",
-            "そのセッションはまだありません。最初の発言が届くと、ここに表示されます。",
-        )
         back = say("To all chats", "チャット一覧へ")
-        super().__init__(screen, Missing(said, self._session_id, back, "/chats"), "d-section")
+        missing = Missing(_why_missing(self._session_id), self._session_id, back, "/chats")
+        super().__init__(screen, missing, "d-section")
+        with self._body:
+            Heading(self._session_id)  # there also while the place does not answer
+
+    async def look(self) -> None:
+        """Bring the page up to date."""
+        with said_to_people():
+            await super().look()
 
     async def _find(self) -> ChatSession | None:
         due = self._chats.tells or monotonic() - self._counted_at > RECOUNT_SECONDS
@@ -71,20 +76,28 @@ class SessionPage(OnePageWithCost[ChatSession, "Drawn"]):
         drawn.take(found)
 
 
+class Heading:
+    """The session's name, and the way back."""
+
+    def __init__(self, session_id: str) -> None:
+        words(say("‹ All chats", "‹ チャット一覧"), "d-link d-small", "a", href="/chats")
+        with box("d-row"):
+            words(session_id, "d-title", "h1")
+            self.live = Chip(say("Live", "進行中"), "d-live")
+        show(self.live.root, False)
+
+
 class Drawn:
     """The parts of a session's page that change."""
 
     def __init__(self, ledger: LiveChatLedger, screen: Screen, session_id: str) -> None:
-        words(say("‹ All chats", "‹ チャット一覧"), "d-link d-small", "a", href="/chats")
-        with box("d-row"):
-            words(session_id, "d-title", "h1")
-            self._live = Chip(say("Live", "進行中"), "d-live")
+        self._live = Heading(session_id).live
         with box("d-call"):
             with box("d-beside"):
                 with box("d-sheet d-facts", "dl"):
-                    self._first = FactOfTime(say("First", "最初の発言"))
-                    self._last = FactOfTime(say("Last", "最後の発言"))
-                    self._messages = Fact(say("Messages", "発言数"), "d-number")
+                    self._first = FactOfTime(say("First", "最初"))
+                    self._last = FactOfTime(say("Last", "最後"))
+                    self._messages = Fact(say("Messages", "メッセージ数"), "d-number")
                 self.cost = Cost(ledger.usage, source(session_id))
             self.talk = Talk(ledger.chats, screen, session_id)
 
@@ -94,6 +107,17 @@ class Drawn:
         self._first.take(session.first_at)
         self._last.take(session.last_at)
         self._messages.take(None if session.messages is None else f"{session.messages:,}")
+
+
+def _why_missing(session_id: str) -> str:
+    try:
+        checked_session(session_id)
+    except Invalid as error:
+        return str(error)
+    return say(
+        "There is no such session yet. Its first message will show here.",
+        "そのセッションはまだありません。最初のメッセージが届くと、ここに表示されます。",
+    )
 
 
 def _count_in(session: ChatSession, fresh: list[ChatLog]) -> None:

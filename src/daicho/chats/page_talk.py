@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from daicho.chats.following import Follower
 from daicho.chats.models import ChatLog, ChatSession
@@ -22,6 +22,7 @@ LINES = 4
 PREVIEW = 120
 """Characters of a folded text that are shown."""
 WEEKDAYS = "月火水木金土日"
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class Talk:
@@ -35,9 +36,9 @@ class Talk:
             lambda message: Line(message, screen, self),
             self._load_earlier,
             label=say("Conversation", "会話"),
-            nothing=say("Nothing was said yet.", "まだ発言はありません。"),
-            earlier=say("Load earlier messages", "前の発言を読み込む"),
-            newer=say("New messages ↓", "新しい発言 ↓"),
+            nothing=say("Nothing was said yet.", "まだメッセージはありません。"),
+            earlier=say("Load earlier messages", "前のメッセージを読み込む"),
+            newer=say("New messages ↓", "新しいメッセージ ↓"),
         )
 
     async def look(self, session: ChatSession) -> list[ChatLog]:
@@ -87,7 +88,8 @@ class Talk:
 
     async def again(self, at: datetime, message_id: str) -> ChatLog | None:
         """Read a message again; None if it is there no more."""
-        page = await self._chats.history(self._session_id, after=at - timedelta(microseconds=1), limit=1)
+        after = at - timedelta(microseconds=1) if at > BEGINNING else None
+        page = await self._chats.history(self._session_id, after=after, limit=1)
         return next((message for message in page.items if message.message_id == message_id), None)
 
 
@@ -97,7 +99,7 @@ class Line:
     def __init__(self, message: ChatLog, screen: Screen, talk: Talk) -> None:
         self._talk, self._screen = talk, screen
         self.at, self._message_id = message.timestamp, message.message_id
-        self.day = _day(message.timestamp.astimezone(screen.zone))
+        self.day = _day(message.timestamp, screen.zone)
         self._unfolded = False
         long = len(message.content) > SHORT or message.content.count("\n") >= LINES
         with box("d-talk", data_line=message.message_id) as self.root, box(f"d-line {_side(message, long)}"):
@@ -119,7 +121,7 @@ class Line:
         mono = " d-mono" if message.role in TOOLS else ""
         with box("d-fold", "details", open=None if long else True):
             with box("", "summary"):
-                words(speaker(message), mono, "b")
+                words(speaker(message), mono, "b", title=speaker(message))
                 words(message.content[:PREVIEW] if long else "", "d-cut d-quiet")
             self._draw_text(message.content, f"d-pre{mono}")
 
@@ -184,9 +186,9 @@ def _draw_speaker(message: ChatLog) -> None:
     if author and role not in ANSWERING | APART:
         words(author, "d-hued d-author", title=author).style(hue(author))
     elif role not in TOOLS:  # theirs stands over what they answered
-        words(speaker(message), "d-author")
-    if role in TOOLS or (author and role not in {"user", "assistant"}):
-        words(role_name(role))
+        words(speaker(message), "d-author", title=speaker(message))
+    if author and role not in {"user", "assistant"}:
+        words(role_name(role), "d-cut", title=role)
 
 
 def _side(message: ChatLog, long: bool) -> str:
@@ -195,6 +197,10 @@ def _side(message: ChatLog, long: bool) -> str:
     return "d-ai" if message.role in ANSWERING else "d-user"
 
 
-def _day(at: datetime) -> str:
+def _day(instant: datetime, zone: tzinfo) -> str:
+    try:
+        at = instant.astimezone(zone)
+    except OverflowError:  # the calendar ends, and the reader's zone is beyond it
+        at = instant
     weekday = WEEKDAYS[at.weekday()]
     return say(f"{at:%A}, {at:%B} {at.day}, {at.year}", f"{at.year}年{at.month}月{at.day}日({weekday})")

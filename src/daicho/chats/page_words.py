@@ -1,10 +1,14 @@
 """What the pages of this room call things: addresses, roles, whether somebody talks just now."""
 
-from collections.abc import Mapping, Set
+import re
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from daicho.chats.models import ChatLog
+from daicho.chats.store import checked_session
+from daicho.core.errors import DaichoError, Invalid
 from daicho.core.language import Text
 from daicho.core.types import now
 
@@ -23,6 +27,8 @@ ANSWERING: Set[str] = {"assistant", "ai", "bot", "model"}
 TOOLS: Set[str] = {"tool", "function"}
 APART: Set[str] = TOOLS | {"system", "developer"}
 """The roles that are nobody's part of the conversation."""
+TABLE = re.compile(r"^(\S+) in DynamoDB, (\S+): ")
+"""How an error of DynamoDB names its place, in either language."""
 
 
 def session_address(session_id: str) -> str:
@@ -35,9 +41,21 @@ def source(session_id: str) -> str:
     return f"chat:{session_id}"
 
 
+def is_ours(session_id: str) -> bool:
+    """Whether a session can be read by its name, and usage name it.
+
+    Other programs' names in DynamoDB may be longer than ours, and hold any character.
+    """
+    try:
+        checked_session(session_id)
+    except Invalid:
+        return False
+    return True
+
+
 def is_live(last_at: datetime) -> bool:
-    """Whether something was said in a session a short while ago."""
-    return now() - last_at < LIVE
+    """Whether something was said in a session a short while ago; what is said to be of later is no sign."""
+    return abs(now() - last_at) < LIVE
 
 
 def role_name(role: str) -> str:
@@ -48,3 +66,14 @@ def role_name(role: str) -> str:
 def speaker(message: ChatLog) -> str:
     """Who says a message: its author or, where that is not known, the role."""
     return message.author or role_name(message.role)
+
+
+@contextmanager
+def said_to_people() -> Iterator[None]:
+    """Let an error of DynamoDB name its place in Japanese, where the page is Japanese."""
+    try:
+        yield
+    except DaichoError as error:
+        english, japanese = error.message
+        error.message = Text(english, TABLE.sub(r"DynamoDB の \1 (\2): ", japanese))
+        raise

@@ -4,30 +4,32 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, status
 from fastapi.openapi.models import Example
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from daicho.chats.following import patience
 from daicho.chats.models import SESSION_MAX
 from daicho.chats.schemas import (
-    MESSAGES_MAX,
     SESSION,
     AddedOut,
-    AnyMessageIn,
+    AnyMessagesIn,
+    ChatMessagePage,
     MessageIn,
     MessageOut,
-    MessagePage,
     MessagesIn,
     SessionOut,
     SessionPage,
 )
 from daicho.chats.store import ChatStore
 from daicho.chats.stream import Place, happenings
-from daicho.core.errors import Invalid, NotFound
+from daicho.core.errors import Invalid, NotFound, located
+from daicho.core.language import Text
 from daicho.core.operation import Async
 from daicho.core.web import EventStream, changes_of, problems
 
 router = APIRouter(prefix="/chats", tags=["chats"], responses=problems(401, 422, 503))
 
+ENDS = ("/messages", "/events")
+"""How a session's own path goes on."""
 SAID = {"role": "user", "content": "予約をお願いします", "author": "hanako", "message_id": "m-1"}
 ANSWERED = {"role": "assistant", "content": "何時にいたしましょうか", "message_id": "m-2"}
 EXAMPLES: dict[str, Example] = {
@@ -41,8 +43,24 @@ def _store(request: Request) -> ChatStore[Async]:
     return store
 
 
+def _reachable(session_id: str) -> str:
+    """Return a session's name. Raises Invalid for one whose path would be that of another's messages."""
+    if session_id.endswith(ENDS):
+        raise Invalid(
+            f"{session_id}: no path can name a session that ends in {' or '.join(ENDS)};"
+            " use the terminal (daicho chats) or the library",
+            f"{session_id}: {' か '.join(ENDS)} で終わるセッションはパスで表せません。"
+            "コマンド (daicho chats) かライブラリを使ってください",
+        )
+    return session_id
+
+
 Chats = Annotated[ChatStore[Async], Depends(_store)]
-SessionId = Annotated[str, Path(min_length=1, max_length=SESSION_MAX, examples=["discord:123:456"])]
+SessionId = Annotated[
+    str,
+    Path(min_length=1, max_length=SESSION_MAX, examples=["discord:123:456"]),
+    AfterValidator(_reachable),
+]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items a page.")]
 Cursor = Annotated[str | None, Query(description="A former page's `next`.")]
 After = Annotated[AwareDatetime | None, Query(description="Said after this instant; with its zone.")]
@@ -69,11 +87,14 @@ async def list_sessions(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def append_anywhere(
-    chats: Chats, messages: Annotated[list[AnyMessageIn], Body(max_length=MESSAGES_MAX)]
-) -> AddedOut:
+async def append_anywhere(chats: Chats, messages: Annotated[AnyMessagesIn, Body()]) -> AddedOut:
     """Append messages of any sessions. In the database all are taken or none; in DynamoDB, where some may
     be there already when it fails, those with a `message_id` may be sent again."""
+    for number, message in enumerate(messages, 1):
+        try:
+            _reachable(message.session_id)
+        except Invalid as error:
+            raise located(error, Text(f"message {number}", f"{number} 番目のメッセージ")) from None
     return AddedOut.model_validate(await chats.append_many([message.model_dump() for message in messages]))
 
 
@@ -86,12 +107,12 @@ async def list_messages(
     newest_first: bool = False,
     limit: Limit = 200,
     cursor: Cursor = None,
-) -> MessagePage:
+) -> ChatMessagePage:
     """A session's messages, oldest first unless asked otherwise; none of a session that is not there."""
     page = await chats.history(
         session_id, before=before, after=after, newest_first=newest_first, limit=limit, cursor=cursor
     )
-    return MessagePage.model_validate(page)
+    return ChatMessagePage.model_validate(page)
 
 
 @router.post("/{session_id:path}/messages", status_code=status.HTTP_201_CREATED)

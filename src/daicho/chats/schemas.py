@@ -1,5 +1,6 @@
 """What goes in and out of the chats room: names, answers, what HTTP takes."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,20 +8,35 @@ from typing import Annotated, Any
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
     WrapValidator,
     field_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from daicho.chats.models import SESSION_MAX
+from daicho.core.errors import Invalid
 from daicho.core.language import Text
 from daicho.core.types import json_value
 
 SESSION = Text("chat session", "チャットセッション")
 MESSAGES_MAX = 10_000
 """Messages that one request may bring."""
+NUMERIC = re.compile(r"\s*[-+]?[0-9.]+\s*", re.ASCII)
+
+
+def _written_out(value: object) -> object:
+    """An instant as it is written; a number might count seconds or milliseconds."""
+    if value is None or (isinstance(value, str) and not NUMERIC.fullmatch(value)):
+        return value
+    raise PydanticKnownError("datetime_type")
+
+
+Written = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out)]
+"""An instant in ISO 8601, with its time zone."""
 
 
 class MessageIn(BaseModel):
@@ -38,7 +54,7 @@ class MessageIn(BaseModel):
         description="Your own name for this message; sending it again changes nothing.",
     )
     details: Any = Field(None, description="Any JSON; a text that is JSON counts as such.")
-    timestamp: AwareDatetime | None = Field(None, description="With its time zone. Unset: now.")
+    timestamp: Written | None = Field(None, description="With its time zone. Unset: now.")
 
 
 class AnyMessageIn(MessageIn):
@@ -54,11 +70,31 @@ _MESSAGES: TypeAdapter[list[MessageIn]] = TypeAdapter(Many)
 
 def _one_or_many(value: object, _: Callable[[object], object]) -> MessageIn | list[MessageIn]:
     """What is wrong is told of what was sent, and not of each thing that it might have been."""
-    return _MESSAGES.validate_python(value) if isinstance(value, list) else _MESSAGE.validate_python(value)
+    if isinstance(value, list):
+        return _MESSAGES.validate_python(value)
+    if isinstance(value, dict):
+        return _MESSAGE.validate_python(value)
+    raise Invalid(
+        "body: send a JSON object or an array of them, as application/json",
+        "body: JSON のオブジェクトか、その配列を application/json で送ってください",
+    )
 
 
 MessagesIn = Annotated[MessageIn | Many, WrapValidator(_one_or_many)]
 """One message, or several."""
+
+
+def _many(value: object) -> object:
+    if isinstance(value, list):
+        return value
+    raise Invalid(
+        "body: send a JSON array of messages, as application/json",
+        "body: メッセージの JSON 配列を application/json で送ってください",
+    )
+
+
+AnyMessagesIn = Annotated[list[AnyMessageIn], Field(max_length=MESSAGES_MAX), BeforeValidator(_many)]
+"""Several messages of any sessions."""
 
 
 class AddedOut(BaseModel):
@@ -103,7 +139,7 @@ class SessionOut(BaseModel):
     messages: int | None = Field(description="Null in DynamoDB's lists.", examples=[12])
 
 
-class MessagePage(BaseModel):
+class ChatMessagePage(BaseModel):
     """Messages of a session, and the way to the next ones."""
 
     model_config = ConfigDict(from_attributes=True)

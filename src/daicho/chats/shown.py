@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from datetime import date
+from shutil import get_terminal_size
 
 from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.places import Prepared
@@ -11,6 +12,8 @@ from daicho.core.terminal import GAP, Table, local, note, printable, put
 
 ROLE_WIDTH = len("assistant")
 AUTHOR_WIDTH = 12
+DETAILS_LEAST = 30
+"""How much of a message's details is shown on however narrow a terminal."""
 ROLE_STYLES = {"user": "bold", "system": "dim", "tool": "dim", "developer": "dim"}
 
 
@@ -43,10 +46,15 @@ def put_facts(session: ChatSession) -> None:
 
 
 class Conversation:
-    """Writes messages as people read them: each day under its date, the lines of a text under each other."""
+    """Writes messages as people read them: each day under its date, the lines of a text under each other.
 
-    def __init__(self) -> None:
+    Args:
+        details: write messages' details whole, and not only as much as fits into the line.
+    """
+
+    def __init__(self, *, details: bool = False) -> None:
         self._day: date | None = None
+        self._details = details
 
     def put(self, message: ChatLog) -> None:
         """Write a message."""
@@ -66,12 +74,24 @@ class Conversation:
             ]
         )
         lines = [printable(line) for line in message.content.splitlines()] or [""]
+        details = self._details_of(message, cell_len(before))
         if sys.stdout.isatty():
-            _draw(before, lines, ROLE_STYLES.get(message.role, ""))
+            _draw(before, lines, ROLE_STYLES.get(message.role, ""), details)
             return
         put((before + lines[0]).rstrip())
-        for line in lines[1:]:
+        for line in [*lines[1:], *details]:
             put((" " * cell_len(before) + line).rstrip())
+
+    def _details_of(self, message: ChatLog, indented: int) -> list[str]:
+        """A message's details as a line, or none."""
+        from rich.text import Text
+
+        if message.details is None:
+            return []
+        line = Text(f"details: {printable(message.details)}")
+        if not self._details:
+            line.truncate(max(get_terminal_size().columns - indented, DETAILS_LEAST), overflow="ellipsis")
+        return [line.plain]
 
     def _put_day(self, day: str) -> None:
         if sys.stdout.isatty():
@@ -127,7 +147,7 @@ def put_prepared(done: Prepared, days: int | None) -> None:
         )
 
 
-def _draw(before: str, lines: Sequence[str], style: str) -> None:
+def _draw(before: str, lines: Sequence[str], style: str, details: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table as Drawn
     from rich.text import Text
@@ -136,6 +156,8 @@ def _draw(before: str, lines: Sequence[str], style: str) -> None:
     drawn.add_column(no_wrap=True)
     drawn.add_column(overflow="fold")
     drawn.add_row(Text(before, style="dim"), Text("\n".join(lines), style=style))
+    for line in details:
+        drawn.add_row("", Text(line, style="dim italic"))
     Console().print(drawn)
 
 

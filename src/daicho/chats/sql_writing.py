@@ -21,7 +21,7 @@ from daicho.chats.models import ChatLog
 from daicho.chats.places import Added, NewMessage, Row
 from daicho.core.bulk import BULK_ROWS, REFUSED, insert_many
 from daicho.core.dialect import insert_for
-from daicho.core.errors import DaichoError, Invalid, Unavailable
+from daicho.core.errors import Unavailable
 from daicho.core.types import json_text, json_value
 
 Name = tuple[str, str]
@@ -47,22 +47,19 @@ NAMED = select(LOGS).where(
 """A session at a time: of pairs PostgreSQL would make as many conditions, and try each row with them."""
 
 
-def write(connection: Connection, messages: Sequence[NewMessage]) -> list[ChatLog | DaichoError]:
+def write(connection: Connection, messages: Sequence[NewMessage]) -> list[ChatLog]:
     """Write messages of any sessions, and return each as stored, in their order.
 
     One whose ``message_id`` is there already is answered with the message that was first stored.
     """
     batch = _Batch(connection, _each_once(messages))
     new = {_name(row): as_read(row) for row in batch.write()}
-    answers: dict[Name, ChatLog | DaichoError] = {**batch.there, **new, **batch.refused}
+    answers = batch.there | new
     return [answers[_name(message.row)] for message in messages]
 
 
 def write_many(session: Session, messages: Sequence[NewMessage]) -> Added:
-    """Write any number of messages in bulk: in rounds, and in the order of their keys across all of them.
-
-    Raises Invalid for one that no instant is left for.
-    """
+    """Write any number of messages in bulk: in rounds, and in the order of their keys across all of them."""
     once = sorted(_each_once(messages), key=lambda message: KEY(message.row))
     added = sum(_write_round(session, once[at : at + BULK_ROWS]) for at in range(0, len(once), BULK_ROWS))
     return Added(added, len(messages) - added)
@@ -84,8 +81,6 @@ def _write_round(session: Session, messages: Sequence[NewMessage]) -> int:
             insert_many(session, ChatLog, rows)
     except REFUSED:
         rows = batch.write()
-    for error in batch.refused.values():
-        raise error
     return len(rows)
 
 
@@ -94,12 +89,10 @@ class _Batch:
 
     Attributes:
         there: the messages that were there already.
-        refused: what is wrong with others.
     """
 
     def __init__(self, connection: Connection, messages: Sequence[NewMessage]) -> None:
         self.there: dict[Name, ChatLog] = {}
-        self.refused: dict[Name, DaichoError] = {}
         self._connection = connection
         self._rows = sorted((message.row for message in messages), key=KEY)
         self._named = {_name(message.row) for message in messages if message.named}
@@ -123,16 +116,11 @@ class _Batch:
     def planned(self) -> list[Row]:
         """Return the rows with the instants at which they are to be, as far as is known what is taken."""
         rows: list[Row] = []
-        self.refused = {}
         for session_id, asking in groupby(self._rows, SESSION):
             taken, last = set(self._taken.get(session_id, ())), FIRST
             for row in asking:
-                at = _free(max(row["timestamp"], last), taken)
-                if at is None:
-                    self.refused[_name(row)] = _no_instant_left()
-                    continue
+                at = last = _free(max(row["timestamp"], last), taken)
                 taken.add(at)
-                last = at
                 rows.append(row if at == row["timestamp"] else row | {"timestamp": at})
         return rows
 
@@ -186,21 +174,11 @@ def _each_once(messages: Iterable[NewMessage]) -> list[NewMessage]:
     return list(first.values())
 
 
-def _free(at: datetime, taken: set[datetime]) -> datetime | None:
-    """The first instant from one on that is not taken; None if there is none."""
-    try:
-        while at in taken:
-            at += STEP
-    except OverflowError:
-        return None
+def _free(at: datetime, taken: set[datetime]) -> datetime:
+    """The first instant from one on that is not taken: new ones end years before the calendar does."""
+    while at in taken:
+        at += STEP
     return at
-
-
-def _no_instant_left() -> Invalid:
-    return Invalid(
-        "timestamp is at the end of the year 9999, where others of the session are; no later one is left",
-        "timestamp が 9999 年の末で、そこにはすでにメッセージがあります。これより後の時刻はありません",
-    )
 
 
 def _name(row: Row) -> Name:

@@ -1,5 +1,6 @@
 """The operations on chat logs, wherever they are kept: in the ledger's database or in DynamoDB."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Backend = Literal["sql", "dynamodb"]
 DAYS_MAX = 36_500
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+"""Every time zone can show what was said then."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _open_table(settings: Settings) -> Beside:
@@ -89,15 +93,15 @@ class ChatStore(Store[Mode]):
         """Append a message to a session, which begins with its first one.
 
         Args:
-            session_id: the conversation's name, at most 255 characters: ``discord:123:456``.
+            session_id: the conversation's name, at most 250 characters: ``discord:123:456``.
             role: whose part it is, at most 32 characters: ``user``, ``assistant``, ``system``, ``tool``.
             content: what was said, at most 16 Mi characters; in DynamoDB a message is at most 400 KB.
             author: who said it: a name or an id, at most 255 characters.
             message_id: the sender's own name for the message, at most 64 characters: sent a second time
                 it changes nothing, and the message first stored is returned. One is made, if None.
             details: whatever JSON can hold; a text is taken as JSON where it is such.
-            timestamp: when it was said, an aware instant; now, if None. If the session has a message of
-                the same microsecond, this one gets the next that is free.
+            timestamp: when it was said, an aware instant of the years 1970 to 9998; now, if None. If the
+                session has a message of the same microsecond, this one gets the next that is free.
 
         Returns the message as stored, once it is durable. Raises Invalid.
         """
@@ -105,7 +109,7 @@ class ChatStore(Store[Mode]):
             raise Invalid("message_id is empty; leave it out", "message_id が空です。不要なら省いてください")
         row = ChatLog.whole_row(
             session_id=checked_session(session_id),
-            timestamp=now() if timestamp is None else timestamp,
+            timestamp=now() if timestamp is None else _said_at(timestamp),
             role=_filled("role", role),
             content=content,
             author=author,
@@ -129,9 +133,20 @@ class ChatStore(Store[Mode]):
         return logs_of(place).write_many(list(self._checked_all(messages)))
 
     def _checked_all(self, messages: Iterable[Mapping[str, Any]]) -> Iterator[NewMessage]:
+        if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
+            raise Invalid(
+                f"messages must be a list of mappings, not {type(messages).__name__}",
+                f"messages はマッピングのリストです ({type(messages).__name__} でした)",
+            )
         check = cast("Any", ChatStore.append.item)
         for at, message in enumerate(messages, 1):
             where = Text(f"message {at}", f"{at} 番目のメッセージ")
+            if not isinstance(message, Mapping):
+                reason = Invalid(
+                    f"must be a mapping, not {type(message).__name__}",
+                    f"マッピングではありません ({type(message).__name__} でした)",
+                )
+                raise located(reason, where)
             try:
                 yield check(self, **message)
             except TypeError as error:
@@ -236,8 +251,24 @@ class ChatStore(Store[Mode]):
 
 
 def checked_session(session_id: object) -> str:
-    """Return a session's name. Raises Invalid for an empty or too long one."""
-    return check_text("session_id", _filled("session_id", session_id), SESSION_MAX)
+    """Return a session's name. Raises Invalid for an empty or too long one, and for one with line breaks."""
+    name = check_text("session_id", _filled("session_id", session_id), SESSION_MAX)
+    if control := CONTROL.search(name):
+        raise Invalid(
+            f"session_id has a control character at character {control.start() + 1}; remove it",
+            f"session_id の {control.start() + 1} 文字目に制御文字があります。取り除いてください",
+        )
+    return name
+
+
+def _said_at(timestamp: object) -> datetime:
+    instant = check_instant("timestamp", timestamp)
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        raise Invalid(
+            f"timestamp {instant.isoformat()} is outside the years {FIRST_YEAR} to {LAST_YEAR}",
+            f"timestamp {instant.isoformat()} は {FIRST_YEAR} 年から {LAST_YEAR} 年の範囲にありません",
+        )
+    return instant
 
 
 def _filled(name: str, value: object) -> str:

@@ -6,28 +6,24 @@ instant of the newest one does not say what a reader has; how many it has of the
 
 import logging
 import re
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from typing import Self
 
-from daicho.chats.following import OVERLAP, Follower, Key, before, key_of
+from daicho.chats.following import PAGE, Follower, Told
 from daicho.chats.models import ChatLog
 from daicho.chats.schemas import MessageOut
 from daicho.chats.store import ChatStore
 from daicho.core.errors import DaichoError, Invalid
 from daicho.core.operation import Async
-from daicho.core.types import now
 from daicho.core.web import Event
 
 log = logging.getLogger("daicho")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-PAGE = 500
-"""Messages that are read at once."""
+ID = re.compile(r"(-?[0-9]{1,18})(?:\.([0-9]{1,9})(?:\.([0-9]{1,9}))?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +32,28 @@ class Place:
 
     Attributes:
         newest: the latest instant of all the messages that it has.
-        count: how many it has of the seconds up to then (``OVERLAP``); None, if it does not say.
+        count: how many it has of the time up to then that is looked at again; None, if it does not say.
+        since: when this time begins; None for ``OVERLAP`` before ``newest``, as where few messages come.
     """
 
     newest: datetime
     count: int | None
+    since: datetime | None = None
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read an event's id: ``<microseconds since 1970>.<count>``, or only the first. Raises Invalid."""
-        match = re.fullmatch(r"(-?[0-9]{1,18})(?:\.([0-9]{1,9}))?", text, re.ASCII)
+        """Read an event's id: ``<microseconds since 1970>[.<count>[.<microseconds from since>]]``.
+
+        Raises Invalid.
+        """
+        match = ID.fullmatch(text)
         try:
             if match is None:
                 raise ValueError
             newest = EPOCH + int(match[1]) * MICROSECOND
-            _ = newest - OVERLAP  # what comes out of this calendar is no event's
-            return cls(newest, int(match[2]) if match[2] else None)
+            _ = newest - timedelta(days=1)  # what comes out of this calendar is no event's
+            since = newest - int(match[3]) * MICROSECOND if match[3] else None
+            return cls(newest, int(match[2]) if match[2] else None, since)
         except (ValueError, OverflowError):
             raise Invalid(
                 f"Last-Event-ID is no event's id: {text[:40]!r}; leave it out to begin anew",
@@ -61,50 +63,10 @@ class Place:
 
     def __str__(self) -> str:
         number = (self.newest - EPOCH) // MICROSECOND
-        return str(number) if self.count is None else f"{number}.{self.count}"
-
-
-class Told:
-    """What a reader has been told of, as far as something may still come between.
-
-    Args:
-        after: it wants nothing from up to this instant.
-        place: how far it had come before.
-    """
-
-    def __init__(self, after: datetime | None, place: Place | None) -> None:
-        self._after = after
-        self._newest = place.newest if place else None
-        self._recent: list[Key] = []
-
-    @property
-    def newest(self) -> datetime | None:
-        """The instant up to which it has all that has not come late."""
-        return _later(self._newest, self._after)
-
-    @property
-    def horizon(self) -> datetime | None:
-        """The instant up to which it is told nothing more."""
-        return _later(self._newest and before(self._newest), self._after)
-
-    def has(self, message: ChatLog) -> bool:
-        """Whether the reader has a message."""
-        at = bisect_left(self._recent, key_of(message))
-        return self._recent[at : at + 1] == [key_of(message)]
-
-    def note(self, message: ChatLog) -> None:
-        """Note that the reader has a message."""
-        # One of tomorrow is told again to who comes back: better than that today's would be missed.
-        self._newest = _later(self._newest, min(message.timestamp, now()))
-        insort(self._recent, key_of(message))
-        if (horizon := self.horizon) is not None:
-            del self._recent[: bisect_right(self._recent, horizon, key=itemgetter(0))]
-
-    def event(self, message: ChatLog) -> Event:
-        """Tell the reader a message."""
-        self.note(message)
-        place = Place(self._newest or message.timestamp, len(self._recent))
-        return Event("message", MessageOut.model_validate(message), str(place))
+        if self.count is None:
+            return str(number)
+        span = "" if self.since is None else f".{(self.newest - self.since) // MICROSECOND}"
+        return f"{number}.{self.count}{span}"
 
 
 async def happenings(
@@ -121,22 +83,17 @@ async def happenings(
         place: how far the reader had come before.
         changed: wakes when there may be more, and now and then.
     """
-    told = Told(after, place)
+    told = Told(after, place.newest, place.since) if place else Told(after)
+    follower = Follower(chats, session_id, told)
     back = place
-    follower: Follower | None = None
     while True:
         try:
             if back is not None:
                 for message in await _doubtful(chats, session_id, told, back):
-                    yield told.event(message)
+                    yield _event(told, message)
                 back = None
-            if follower is None:
-                async for message in _messages(chats, session_id, told.newest):
-                    yield told.event(message)
-                follower = Follower(chats, session_id, told.horizon)
-            for message in await follower.look():
-                if not told.has(message):
-                    yield told.event(message)
+            async for message in follower.untold():
+                yield _event(told, message)
         except DaichoError as error:
             log.info("events of chat session %s: %s", session_id, error)  # the next look goes on from here
         yield None
@@ -144,17 +101,20 @@ async def happenings(
             return
 
 
+def _event(told: Told, message: ChatLog) -> Event:
+    """A message for a reader, which has it from here on."""
+    told.note(message)
+    place = Place(told.newest or message.timestamp, told.count, told.floor)
+    return Event("message", MessageOut.model_validate(message), str(place))
+
+
 async def _doubtful(chats: ChatStore[Async], session_id: str, told: Told, place: Place) -> list[ChatLog]:
     """Return the messages that a reader who comes back may not have; most often there are none.
 
     If more of them are there than it has, one came late meanwhile. Which one, nothing says: so it is told
-    of all of these seconds again.
+    of all of this time again.
     """
-    within: list[ChatLog] = []
-    async for message in _messages(chats, session_id, told.horizon):
-        if message.timestamp > place.newest:
-            break
-        within.append(message)
+    within = [message async for message in _until(chats, session_id, told.horizon, place.newest)]
     if place.count is not None and len(within) > place.count:
         return within
     for message in within:
@@ -162,18 +122,16 @@ async def _doubtful(chats: ChatStore[Async], session_id: str, told: Told, place:
     return []
 
 
-async def _messages(
-    chats: ChatStore[Async], session_id: str, after: datetime | None
+async def _until(
+    chats: ChatStore[Async], session_id: str, after: datetime | None, last: datetime
 ) -> AsyncIterator[ChatLog]:
-    """Give the messages that are there, a page at a time."""
+    """Give the messages of some time, a page at a time."""
     cursor: str | None = None
     while True:
         page = await chats.history(session_id, after=after, limit=PAGE, cursor=cursor)
         for message in page.items:
+            if message.timestamp > last:
+                return
             yield message
         if (cursor := page.next) is None:
             return
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max(one, other) if one is not None and other is not None else one or other

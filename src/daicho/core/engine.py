@@ -350,12 +350,12 @@ class Database:
         for part in (parts.get("buffer"), parts.get("writer")):
             if isinstance(part, Buffer | Writer):
                 part.close()
+        for part in list(parts.values()):
+            if isinstance(part, Beside):
+                part.close()  # before its threads are waited for: what nobody waits for any more ends soon
         for name in ("readers", "writers", "besiders"):
             if isinstance(threads := parts.get(name), Executor):
                 threads.shutdown(wait=True)
-        for part in list(parts.values()):
-            if isinstance(part, Beside):
-                part.close()
         if isinstance(changes := parts.get("changes"), ChangeFeed):
             changes.close()
         if isinstance(engine := parts.get("engine"), Engine):

@@ -6,6 +6,8 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from daicho.core.errors import Invalid
+from daicho.core.language import Text
+from daicho.core.mistakes import mistake
 
 LINE_MAX = 256 * 1024 * 1024
 """The longest line of a file, in bytes."""
@@ -29,23 +31,31 @@ def numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def line_text(line: bytes) -> str:
-    """Return a line as text. Raises Invalid for one that is too long, or no UTF-8."""
+    """Return a line as text, without its end. Raises Invalid for one that is too long, or no UTF-8."""
     if len(line) > LINE_MAX:
         raise Invalid(f"longer than {LINE_MAX:,} bytes", f"{LINE_MAX:,} バイトを超えています")
     try:
-        return line.decode()
+        return line.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise Invalid("not UTF-8 text", "UTF-8 の文字列ではありません") from None
 
 
-def reason_of(error: ValidationError, *, below: int = 0) -> str:
+def reason_of(error: ValidationError, *, below: int = 0) -> Text:
     """Return in a few words why a line is not what it should be.
 
     Args:
         below: how many of the first parts of the place say nothing to people.
     """
-    first, *others = error.errors(include_url=False, include_input=False, include_context=False)
-    place = ".".join(str(part) for part in first["loc"][below:])
-    said = first["msg"].replace(" at line 1 column", " at column")
+    first, *others = error.errors(include_url=False, include_input=False)
+    place = "".join(f"{part}." for part in first["loc"][below:]).rstrip(".")
+    said = _no_json(first["msg"]) if first["type"] == "json_invalid" else mistake(first)
     more = f" (+{len(others)})" if others else ""
-    return (f"{place}: {said}" if place else said) + more
+    return Text(*(f"{place}: {text}{more}" if place else text + more for text in said))
+
+
+def _no_json(said: str) -> Text:
+    """What the parser says, which takes the line for a text of its own: its only line is the first."""
+    english = said.replace(" at line 1 column", " at column")
+    reason, _, at = english.removeprefix("Invalid JSON: ").partition(" at column ")
+    where = f"{at} バイト目から先を " if at else ""
+    return Text(english, f"{where}JSON として読めません: {reason}")

@@ -90,16 +90,30 @@ def encode(values: Sequence[Any]) -> str:
 
 
 def _decode(cursor: str, keys: Sequence[SortKey]) -> list[Any]:
+    check_cursor(cursor)
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(values, list) or len(values) != len(keys):
             raise ValueError
         return [_typed(value, key) for value, key in zip(values, keys, strict=True)]
     except (ValueError, TypeError, Invalid):
-        raise Invalid(
-            f"{cursor[:40]!r} is not a cursor of this list; begin again without one",
-            f"{cursor[:40]!r} はこの一覧のカーソルではありません。カーソルなしで始めてください",
-        ) from None
+        raise no_cursor(cursor) from None
+
+
+def check_cursor(cursor: object) -> str:
+    """Return a cursor, which is a text at least. Raises Invalid."""
+    if not isinstance(cursor, str):
+        raise no_cursor(cursor)
+    return cursor
+
+
+def no_cursor(cursor: object) -> Invalid:
+    """The error of what is no cursor of a list."""
+    shown = repr(cursor[:40] if isinstance(cursor, str) else cursor)[:42]
+    return Invalid(
+        f"{shown} is not a cursor of this list; begin again without one",
+        f"{shown} はこの一覧のカーソルではありません。カーソルなしで始めてください",
+    )
 
 
 def _typed(value: Any, key: SortKey) -> Any:

@@ -252,7 +252,7 @@ class Pager:
         self._before: list[str | None] = []
         self._next: str | None = None
         self._turn = turn
-        with box("d-pager", "nav", aria_label=say("Pages", "ページ")) as self._bar:
+        with box("d-pager", "nav", aria_label=say("Pages", "ページ"), hidden=True) as self._bar:
             self._back = words(say("‹ Newer", "‹ 新しい"), "d-button", "button", type="button")
             self._on = words(say("Older ›", "古い ›"), "d-button", "button", type="button")
         screen.on(self._back, "click", self._go_back)

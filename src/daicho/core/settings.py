@@ -154,7 +154,9 @@ class Dynamodb(Section):
         "ChatLogs", pattern=r"^[A-Za-z0-9_.-]{3,200}$", description="Its index is <table>-index."
     )
     unit: Literal["s", "ms"] = Field("s", description="What the table's timestamps count.")
-    endpoint_url: str | None = Field(None, description="LocalStack, DynamoDB Local, dynalite; AWS, if unset.")
+    endpoint_url: str | None = Field(
+        None, repr=False, description="LocalStack, DynamoDB Local, dynalite; AWS, if unset."
+    )
     region: str | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
@@ -169,6 +171,11 @@ class Chats(Section):
         None, ge=1, le=36_500, description="How long messages are kept; unset: until they are deleted."
     )
     dynamodb: Dynamodb = Dynamodb()
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _in_any_case(cls, backend: object) -> object:
+        return backend.strip().lower() if isinstance(backend, str) else backend
 
 
 class Server(Section):

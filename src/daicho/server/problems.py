@@ -1,7 +1,6 @@
 """Errors as ``application/problem+json`` (RFC 9457): every answer that is not what was asked for."""
 
 import logging
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from daicho.core import language
 from daicho.core.errors import DaichoError, Invalid
 from daicho.core.language import Text, say
+from daicho.core.mistakes import mistake
 
 log = logging.getLogger("daicho")
 
@@ -28,41 +28,6 @@ TITLES = {
     413: Text("too large", "大きすぎます"),
     415: Text("cannot be read as it is sent", "この形式では読めません"),
 }
-_OBJECT = "JSON のオブジェクトを送ってください"
-_WHEN = "日時として読めません。2026-11-21T08:18:22+09:00 のように書いてください"
-_YES_OR_NO = "true か false にしてください"
-JAPANESE = {
-    "missing": "必須です",
-    "extra_forbidden": "この名前の項目はありません",
-    "int_parsing": "整数として読めません",
-    "int_parsing_size": "整数として大きすぎます",
-    "int_type": "整数にしてください",
-    "int_from_float": "小数のない整数にしてください",
-    "bool_parsing": _YES_OR_NO,
-    "bool_type": _YES_OR_NO,
-    "string_type": "文字列にしてください",
-    "string_unicode": "文字として壊れています",
-    "string_too_long": "長すぎます (最大 {max_length} 文字)",
-    "string_too_short": "短すぎます (最小 {min_length} 文字)",
-    "enum": "使える値: {expected}",
-    "literal_error": "使える値: {expected}",
-    "datetime_parsing": _WHEN,
-    "datetime_from_date_parsing": _WHEN,
-    "datetime_object_invalid": _WHEN,
-    "datetime_type": _WHEN,
-    "timezone_aware": "時間帯がありません。末尾に +09:00 や Z を付けてください",
-    "greater_than_equal": "{ge} 以上にしてください",
-    "greater_than": "{gt} より大きくしてください",
-    "less_than_equal": "{le} 以下にしてください",
-    "less_than": "{lt} より小さくしてください",
-    "too_long": "多すぎます: {actual_length} 件 (最大 {max_length} 件)",
-    "too_short": "少なすぎます: {actual_length} 件 (最小 {min_length} 件)",
-    "list_type": "JSON の配列を送ってください",
-    "dict_type": _OBJECT,
-    "model_type": _OBJECT,
-    "model_attributes_type": _OBJECT,
-}
-"""What Pydantic says in English, by the kind of error and with its particulars; rarer kinds stay English."""
 
 
 def problem(
@@ -145,18 +110,16 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 def _told(error: Mapping[str, Any]) -> dict[str, str]:
     """A validation error's place and reason, in the language of the moment."""
-    kind, place, more = error["type"], error["loc"], error.get("ctx", {})
+    kind, place = error["type"], error["loc"]
     if kind == "json_invalid":  # its place is the body and a character's number, which no item has
         at = f"{place[-1] + 1:,}" if isinstance(place[-1], int) else "?"
+        said = error.get("ctx", {})["error"]
         reason = Text(
-            f"cannot be read as JSON at character {at}: {more['error']}",
-            f"{at} 文字目から先を JSON として読めません: {more['error']}",
+            f"cannot be read as JSON at character {at}: {said}",
+            f"{at} 文字目から先を JSON として読めません: {said}",
         )
         return {"place": _place(place[:1]), "reason": str(reason)}
-    if "expected" in more:  # 'a', 'b' or 'c'
-        more = {**more, "expected": re.sub(r" or (?=\S+$)", ", ", more["expected"])}
-    japanese = JAPANESE[kind].format_map(more) if kind in JAPANESE else error["msg"]
-    return {"place": _short(_place(place)), "reason": str(Text(error["msg"], japanese))}
+    return {"place": _short(_place(place)), "reason": str(mistake(error))}
 
 
 def _place(parts: tuple[Any, ...]) -> str:

@@ -72,7 +72,7 @@ def upgrade() -> None:
     taking_over.check_free(["chat_logs", "chat_sessions"])
     op.create_table(
         "chat_logs",
-        sa.Column("session_id", sa.String(255), nullable=False),
+        sa.Column("session_id", sa.String(250), nullable=False),
         sa.Column("timestamp", Instant, nullable=False),
         sa.Column("role", sa.String(32), nullable=False),
         sa.Column("content", sa.Text, nullable=False),
@@ -84,7 +84,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "chat_sessions",
-        sa.Column("session_id", sa.String(255), nullable=False),
+        sa.Column("session_id", sa.String(250), nullable=False),
         sa.Column("first_at", Instant, nullable=False),
         sa.Column("last_at", Instant, nullable=False),
         sa.Column("messages", COUNT, nullable=False),
