@@ -97,6 +97,21 @@ def python(
 # -- in the other process ----------------------------------------------------------------------------
 
 
+def acknowledged_until_killed(code: str, url: str, count: int) -> list[bytes]:
+    """Start a program that says ``ready`` and then a line for each write; kill -9 it after so many lines.
+
+    Returns every line that was said whole.
+    """
+    child = subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    said = [child.stdout.readline() for _ in range(count)]
+    os.kill(child.pid, signal.SIGKILL)
+    said += [line for line in child.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
+    child.wait()
+    return said
+
+
 def serve() -> None:
     """Fork a process for every request; return in each of them, with what it is to do done."""
     from sqlalchemy.orm import configure_mappers

@@ -1,10 +1,6 @@
 """Sessions are the sums of their messages, whoever writes these, at any moment and by any statement."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -13,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from daicho import Ledger
 from daicho.core.types import now
+from tests.processes import acknowledged_until_killed
 from tests.usage.test_grant import Granted, granted, new_roles, run
 
 __all__ = ["granted", "new_roles"]
@@ -167,13 +164,7 @@ threading.Event().wait(60)
 def test_what_was_acknowledged_before_kill_9_is_there_and_summed(url: str, round_: int) -> None:
     # Only so many acknowledgements are read before the kill: a different moment each round.
     moment = random.Random(round_).randrange(20, 300)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"ready\n"
-    acknowledged = [child.stdout.readline() for _ in range(moment)]
-    os.kill(child.pid, signal.SIGKILL)
-    acknowledged += [line for line in child.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
-    child.wait()
+    acknowledged = acknowledged_until_killed(CHILD, url, moment)
     with Ledger(url) as ledger:
         stored = set()
         for session in ledger.chats.sessions(limit=1_000):

@@ -1,14 +1,11 @@
 """kill -9 at any moment: every acknowledged row is there, and nothing is half-written."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 
 import pytest
 
 from daicho import Ledger
+from tests.processes import acknowledged_until_killed
 
 CHILD = """
 import os, sys, threading
@@ -33,13 +30,7 @@ threading.Event().wait(60)
 def test_every_acknowledged_line_survives_kill_9(url: str, round_: int) -> None:
     # Only so many acknowledgements are read before the kill: a different moment each round.
     moment = random.Random(round_).randrange(20, 400)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"ready\n"
-    acknowledged = [child.stdout.readline() for _ in range(moment)]
-    os.kill(child.pid, signal.SIGKILL)
-    acknowledged += [line for line in child.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
-    child.wait()
+    acknowledged = acknowledged_until_killed(CHILD, url, moment)
     said = {int(number): text for number, text in (line.decode().split() for line in acknowledged)}
     with Ledger(url) as ledger:
         stored = {}
