@@ -166,7 +166,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CALLS, st.randoms())
 def test_exported_imported_and_exported_again_is_the_same(calls: list[object], rng: random.Random) -> None:
     with Ledger("sqlite://") as first, Ledger("sqlite://") as second:

@@ -192,7 +192,7 @@ def fact(message: ChatLog) -> Fact:
     return (message.timestamp - AT) // MICRO, message.content, name
 
 
-@pytest.mark.parametrize(("place", "examples"), [("sqlite", 12), ("postgresql", 4), ("dynamodb", 2)])
+@pytest.mark.parametrize(("place", "examples"), [("sqlite", 8), ("postgresql", 3), ("dynamodb", 2)])
 def test_sessions_are_what_plain_lists_say(request: pytest.FixtureRequest, place: str, examples: int) -> None:
     if place == "dynamodb":
         request.getfixturevalue("table")

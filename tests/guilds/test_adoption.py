@@ -38,6 +38,7 @@ from daicho.guilds.adoption_tables import KINDS
 from daicho.guilds.adoption_values import Clock
 from daicho.guilds.enums import LogType, LoopMode, TicketPriority, TicketStatus
 from tests.cli.terminal import COMMAND, Here, one_line, surroundings
+from tests.databases import on_sqlite
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 LOCAL = datetime(2025, 11, 21, 17, 18, 22, 123456)  # noqa: DTZ001  (as the bot writes it)
@@ -615,6 +616,7 @@ BAD = {
 }
 
 
+@on_sqlite
 @pytest.mark.parametrize("statement", BAD, ids=[said[:60] for said in BAD.values()])
 def test_a_bad_value_is_told_with_table_row_and_column_and_the_rest_is_adopted(
     here: Here, tmp_path: Path, statement: str

@@ -243,7 +243,7 @@ def test_queue_loop_mode_and_shuffle_are_what_plain_lists_say(ledger: Ledger) ->
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=25,
             deadline=None,
             phases=[Phase.generate],  # making a failure shorter takes longer than a test may

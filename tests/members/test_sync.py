@@ -379,4 +379,4 @@ class AgainstFiles(RuleBasedStateMachine):
 
 
 TestAgainstFiles = AgainstFiles.TestCase
-TestAgainstFiles.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestAgainstFiles.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)

@@ -99,7 +99,7 @@ def test_no_operation_tells_a_tenant_of_another(face: Faces) -> None:
 
 @pytest.mark.parametrize("face", ["sync"], indirect=True)  # both faces are tried above
 @pytest.mark.usefixtures("hurried")
-@settings(max_examples=5, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=3, deadline=None, suppress_health_check=SLOW)
 @given(data=st.data())
 def test_no_series_of_operations_tells_a_tenant_of_another(face: Faces, data: st.DataObject) -> None:
     with Ledger(face.ledger.database.url) as everything:

@@ -253,7 +253,7 @@ def buckets(segment: periods.Segment) -> list[tuple[datetime, datetime]]:
 
 
 @given(QUARTERS, QUARTERS, st.sampled_from([("month", "day", "hour", "quarter"), ("day", "quarter")]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_segments_cover_a_stretch_exactly_once(a: datetime, b: datetime, grains: tuple[str, ...]) -> None:
     begin, end = sorted((a, b))
     if begin == end:
@@ -275,7 +275,7 @@ def test_segments_cover_a_stretch_exactly_once(a: datetime, b: datetime, grains:
     st.dates(date(1973, 1, 1), date(2035, 1, 1)),
     st.sampled_from([By.HOUR, By.DAY, By.MONTH]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_periods_are_those_of_the_clocks(name: str, day: date, by: By) -> None:
     zone = ZoneInfo(name)
     begin = periods.midnight(day, zone)

@@ -554,7 +554,7 @@ def test_sums_and_rows_agree_whatever_happens(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=10, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=7, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
