@@ -51,8 +51,8 @@ def init(context: typer.Context) -> None:
         if ledger.chats.tells:  # a database is whole as it is: its schema came with it
             put(
                 say(
-                    f"chat logs are kept as {done.place}; there is nothing to do",
-                    f"チャットログの保存先: {done.place}。準備は不要です",
+                    f"chat logs are kept as {done.place.en}; there is nothing to do",
+                    f"チャットログの保存先: {done.place.ja}。準備は不要です",
                 )
             )
         else:

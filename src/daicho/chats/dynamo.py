@@ -47,10 +47,11 @@ class ChatTable(Beside):
         self._deleting = Deleting(self._client, where.table, self._index)
         self._threads = Threads()
         self._reading = Reading(self._client, where.table, self._index, self._scale, self._threads)
-        self.place = f"{where.table} in DynamoDB, {endpoint_of(self._client)}"
+        server = endpoint_of(self._client)
+        self.place = Text(f"{where.table} in DynamoDB, {server}", f"DynamoDB の {where.table} ({server})")
 
     def __repr__(self) -> str:
-        return f"<ChatTable {self.place}>"
+        return f"<ChatTable {self.place.en}>"
 
     def translated(self, error: Exception) -> Exception:
         return translated(error, self.place)
@@ -240,10 +241,10 @@ class ChatTable(Beside):
 
     def _busy(self, session_id: str, gone: int) -> Unavailable:
         return Unavailable(
-            f"{self.place}: too busy; {gone:,} messages are deleted, others of {session_id} are left:"
+            f"{self.place.en}: too busy; {gone:,} messages are deleted, others of {session_id} are left:"
             " try again",
-            f"{self.place}: 混み合っています。{gone:,} 件を削除しましたが、{session_id} にまだ残っています。"
-            "後でもう一度お試しください",
+            f"{self.place.ja}: 混み合っています。{gone:,} 件を削除しましたが、{session_id} に"
+            "まだ残っています。後でもう一度お試しください",
         )
 
 

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 
 from daicho.chats.dynamo_settings import bad_endpoint, check_keys, checked_endpoint
 from daicho.chats.dynamo_threads import Stopped
-from daicho.core.errors import DaichoError, Invalid, Outdated, Unavailable
+from daicho.core.errors import DaichoError, Invalid, Outdated, Unavailable, located
+from daicho.core.language import Text
 from daicho.core.settings import Dynamodb
 
 if TYPE_CHECKING:
@@ -120,82 +121,86 @@ def throttled(error: BaseException) -> bool:
     return isinstance(error, ClientError) and code_of(error) in THROTTLING
 
 
-def translated(error: Exception, place: str) -> Exception:
+def translated(error: Exception, place: Text) -> Exception:
     """Return the DaichoError that says what happened; an error that is not from here, as it is.
 
     Args:
-        place: the table and its endpoint.
+        place: the table and its endpoint, which the error names.
     """
     if isinstance(error, DaichoError):
         return error
+    said = _said(error)
+    return error if said is None else located(said, place)
+
+
+def _said(error: Exception) -> DaichoError | None:
     if isinstance(error, Stopped):
         return Unavailable(
-            f"{place}: the ledger was closed before the work was done",
-            f"{place}: 処理が終わる前に台帳が閉じられました",
+            "the ledger was closed before the work was done",
+            "処理が終わる前に台帳が閉じられました",
         )
     if isinstance(error, ClientError):
-        return _answered(error, place)
+        return _answered(error)
     if isinstance(error, LOGIN_ERRORS):
-        return _no_login(place, type(error).__name__.removesuffix("Error"))
+        return _no_login(type(error).__name__.removesuffix("Error"))
     if isinstance(error, ParamValidationError):
-        return Invalid(f"{place}: {error}")
+        return Invalid(str(error))
     if isinstance(error, NEVER_SENT):
-        return _away(place, type(error).__name__)
+        return _away(type(error).__name__)
     if isinstance(error, HTTPClientError):
         return Unavailable(
-            f"{place}: the connection was lost ({type(error).__name__}); the request may have been done",
-            f"{place}: 接続が切れました ({type(error).__name__})。要求は実行された可能性があります",
+            f"the connection was lost ({type(error).__name__}); the request may have been done",
+            f"接続が切れました ({type(error).__name__})。要求は実行された可能性があります",
         )
     if isinstance(error, BotoCoreError):
-        return Unavailable(f"{place}: {error}")
-    return error
+        return Unavailable(str(error))
+    return None
 
 
-def _answered(error: ClientError, place: str) -> DaichoError:
+def _answered(error: ClientError) -> DaichoError:
     code = code_of(error)
     reason = error.response.get("Error", {}).get("Message") or code
     if code == "ResourceNotFoundException":
         return Outdated(
-            f"{place}: a table is missing; run: daicho chats init",
-            f"{place}: テーブルがありません。次を実行してください: daicho chats init",
+            "a table is missing; run: daicho chats init",
+            "テーブルがありません。次を実行してください: daicho chats init",
         )
     if code in LOGIN:
-        return _no_login(place, code)  # its message repeats what was signed, a session's token among it
+        return _no_login(code)  # its message repeats what was signed, a session's token among it
     if code in THROTTLING:
         return Unavailable(
-            f"{place}: too many requests just now ({code}); try again later",
-            f"{place}: 要求が多すぎます ({code})。後でもう一度お試しください",
+            f"too many requests just now ({code}); try again later",
+            f"要求が多すぎます ({code})。後でもう一度お試しください",
         )
     if code == "ValidationException":
         if "size" in reason.lower() and "exceeded" in reason.lower():
             return Invalid(
-                f"{place}: the message is too large for DynamoDB, which takes at most 400 KB ({reason})",
-                f"{place}: メッセージが大きすぎます。DynamoDB の上限は 400 KB です ({reason})",
+                f"the message is too large for DynamoDB, which takes at most 400 KB ({reason})",
+                f"メッセージが大きすぎます。DynamoDB の上限は 400 KB です ({reason})",
             )
         if KEYS.search(reason):
             return Invalid(
-                f"{place}: {reason}; does the table have other keys? It is said by: daicho chats init",
-                f"{place}: {reason}。テーブルのキーが違うかもしれません。"
-                "次を実行すると分かります: daicho chats init",
+                f"{reason}; does the table have other keys? It is said by: daicho chats init",
+                f"{reason}。テーブルのキーが違うかもしれません。次を実行すると分かります: daicho chats init",
             )
-        return Invalid(f"{place}: {reason}")
-    return Unavailable(f"{place}: {code}: {reason}")
+        return Invalid(reason)
+    return Unavailable(f"{code}: {reason}")
 
 
-def _away(place: str, reason: str) -> Unavailable:
+def _away(reason: str) -> Unavailable:
     return Unavailable(
-        f"{place}: no answer ({reason}); check that DynamoDB can be reached there"
+        f"no answer ({reason}); check that DynamoDB can be reached there"
         " and AWS_ENDPOINT_URL_DYNAMODB and AWS_REGION are right",
-        f"{place}: 応答がありません ({reason})。DynamoDB に届くこと、"
+        f"応答がありません ({reason})。DynamoDB に届くこと、"
         "AWS_ENDPOINT_URL_DYNAMODB と AWS_REGION が正しいことを確かめてください",
     )
 
 
-def _no_login(place: str, reason: str) -> Unavailable:
+def _no_login(reason: str) -> Unavailable:
     return Unavailable(
-        f"{place}: login refused ({reason}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights"
+        f"login refused ({reason}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights"
         " that they have (a local server takes any; DynamoDB Local only a key id of A-Z, a-z, 0-9)",
-        f"{place}: ログインできません ({reason})。AWS_ACCESS_KEY_ID と AWS_SECRET_ACCESS_KEY、その権限を"
+        f"ログインできません ({reason})。AWS_ACCESS_KEY_ID と AWS_SECRET_ACCESS_KEY、その権限を"
         "確かめてください (ローカルのサーバーなら何でもかまいません。"
         "ただし DynamoDB Local のキー ID は A-Z、a-z、0-9 のみ)",
     )

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from daicho.chats.dynamo_client import code_of
 from daicho.chats.dynamo_index import BY_LAST_AT
 from daicho.core.errors import Invalid, Unavailable
+from daicho.core.language import Text
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -60,7 +61,7 @@ def index_table(name: str) -> "CreateTableInputTypeDef":
     }
 
 
-def make(client: "DynamoDBClient", wanted: "CreateTableInputTypeDef", place: str) -> bool:
+def make(client: "DynamoDBClient", wanted: "CreateTableInputTypeDef", place: Text) -> bool:
     """See to it that a table is there and can be used; return whether it was made here.
 
     Raises Invalid for one that has other keys, Unavailable for one that does not get ready.
@@ -78,8 +79,8 @@ def make(client: "DynamoDBClient", wanted: "CreateTableInputTypeDef", place: str
     while (table := _described(client, name)) is None or not _ready(table):
         if time.monotonic() > deadline:
             raise Unavailable(
-                f"{place}: {name} is not ready after {READY_SECONDS} seconds; try again later",
-                f"{place}: {name} が {READY_SECONDS} 秒待っても使えません。後でもう一度お試しください",
+                f"{place.en}: {name} is not ready after {READY_SECONDS} seconds; try again later",
+                f"{place.ja}: {name} が {READY_SECONDS} 秒待っても使えません。後でもう一度お試しください",
             )
         time.sleep(wait)
         wait = min(2 * wait, LOOK_SECONDS)
@@ -126,14 +127,14 @@ def _ready(table: "TableDescriptionTypeDef") -> bool:
     )
 
 
-def _check(table: "TableDescriptionTypeDef", wanted: "CreateTableInputTypeDef", place: str) -> None:
+def _check(table: "TableDescriptionTypeDef", wanted: "CreateTableInputTypeDef", place: Text) -> None:
     has, needs = _keys(table), _keys(wanted)
     if has == needs:
         return
     raise Invalid(
-        f"{place}: the table {wanted['TableName']} has {has}; needed: {needs};"
+        f"{place.en}: the table {wanted['TableName']} has {has}; needed: {needs};"
         " give chat logs a table of another name (CHATLOG_TABLE)",
-        f"{place}: テーブル {wanted['TableName']} のキーは {has} ですが、{needs} でなければなりません。"
+        f"{place.ja}: テーブル {wanted['TableName']} のキーは {has} ですが、{needs} でなければなりません。"
         "別の名前のテーブルにしてください (CHATLOG_TABLE)",
     )
 

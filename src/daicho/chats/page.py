@@ -8,7 +8,6 @@ from daicho.chats.following import patience
 from daicho.chats.models import SESSION_MAX
 from daicho.chats.needs import LiveChatLedger
 from daicho.chats.page_lists import Sessions
-from daicho.chats.page_words import said_to_people
 from daicho.core.elements import box, show, words
 from daicho.core.errors import Invalid
 from daicho.core.filters import Filters, suggest
@@ -64,8 +63,7 @@ class Overview:
         chosen, wrong = self._filters.chosen, ""
         self._filters.offer_to_clear()
         try:
-            with said_to_people():
-                found = await self.sessions.look(chosen["prefix"] or None, self._filters.day("from"))
+            found = await self.sessions.look(chosen["prefix"] or None, self._filters.day("from"))
         except Invalid as error:  # an address may say anything
             found, wrong = False, str(error)
             self.sessions.clear()

@@ -6,7 +6,7 @@ from daicho.chats.following import patience
 from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.needs import LiveChatLedger
 from daicho.chats.page_talk import Talk
-from daicho.chats.page_words import is_live, said_to_people, session_address, source
+from daicho.chats.page_words import is_live, session_address, source
 from daicho.chats.store import checked_session
 from daicho.core.cost import Cost, has_pages
 from daicho.core.elements import Chip, Fact, FactOfTime, box, show, words
@@ -47,11 +47,6 @@ class SessionPage(OnePageWithCost[ChatSession, "Drawn"]):
         super().__init__(screen, missing, "d-section")
         with self._body:
             Heading(self._session_id)  # there also while the place does not answer
-
-    async def look(self) -> None:
-        """Bring the page up to date."""
-        with said_to_people():
-            await super().look()
 
     async def _find(self) -> ChatSession | None:
         due = self._chats.tells or monotonic() - self._counted_at > RECOUNT_SECONDS

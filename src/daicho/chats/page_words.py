@@ -1,14 +1,12 @@
 """What the pages of this room call things: addresses, roles, whether somebody talks just now."""
 
-import re
-from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from daicho.chats.models import ChatLog
 from daicho.chats.store import checked_session
-from daicho.core.errors import DaichoError, Invalid
+from daicho.core.errors import Invalid
 from daicho.core.language import Text
 from daicho.core.types import now
 
@@ -27,8 +25,6 @@ ANSWERING: Set[str] = {"assistant", "ai", "bot", "model"}
 TOOLS: Set[str] = {"tool", "function"}
 APART: Set[str] = TOOLS | {"system", "developer"}
 """The roles that are nobody's part of the conversation."""
-TABLE = re.compile(r"^(\S+) in DynamoDB, (\S+): ")
-"""How an error of DynamoDB names its place, in either language."""
 
 
 def session_address(session_id: str) -> str:
@@ -66,14 +62,3 @@ def role_name(role: str) -> str:
 def speaker(message: ChatLog) -> str:
     """Who says a message: its author or, where that is not known, the role."""
     return message.author or role_name(message.role)
-
-
-@contextmanager
-def said_to_people() -> Iterator[None]:
-    """Let an error of DynamoDB name its place in Japanese, where the page is Japanese."""
-    try:
-        yield
-    except DaichoError as error:
-        english, japanese = error.message
-        error.message = Text(english, TABLE.sub(r"DynamoDB の \1 (\2): ", japanese))
-        raise

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from daicho.chats.models import ChatLog, ChatSession
 from daicho.core.engine import Database
 from daicho.core.errors import DaichoError
+from daicho.core.language import Text
 from daicho.core.page import Page
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Prepared:
             it cannot.
     """
 
-    place: str
+    place: Text
     created: Sequence[str] = ()
     indexed: int = 0
     expires: bool | None = None
@@ -131,5 +132,6 @@ def expire(place: "Database | ChatTable", horizon: datetime, advance: Advance) -
 def prepare(place: "Database | ChatTable", advance: Advance) -> Prepared:
     """Make sure that chat logs can be kept in a place."""
     if isinstance(place, Database):
-        return Prepared(f"{ChatLog.__tablename__} in {place.place}")
+        table = ChatLog.__tablename__
+        return Prepared(Text(f"{table} in {place.place}", f"{place.place} の {table}"))
     return place.prepare(advance)

@@ -158,9 +158,8 @@ async def follow_session(
     """A session as it goes on: `message` for each message, from the first or from `after` on, until the
     client goes. Goes on where `Last-Event-ID` left off. The session may not be there yet."""
     place = None if last_event_id is None else Place.read(last_event_id)
-    await chats.history(
-        session_id, after=after, limit=1
-    )  # once the stream has begun it cannot say 503 or 422
+    # Once the stream has begun it cannot say 503 or 422 any more.
+    await chats.history(session_id, after=after, limit=1)
     changed = changes_of(request, "chats", patience(chats))
     return EventStream(happenings(chats, session_id, after, place, changed))
 

@@ -109,7 +109,7 @@ def put_prepared(done: Prepared, days: int | None) -> None:
     Args:
         days: how long they are to be kept.
     """
-    put(say(f"chat logs are kept as {done.place}", f"チャットログの保存先: {done.place}"))
+    put(say(f"chat logs are kept as {done.place.en}", f"チャットログの保存先: {done.place.ja}"))
     if done.created:
         named = ", ".join(done.created)
         put(say(f"created: {named}", f"作成しました: {named}"))
