@@ -56,6 +56,7 @@ class Avatars:
             self._ask,
             say("No change was recorded yet.", "変更の記録はまだありません。"),
             say("No change fits these filters.", "条件に合う変更はありません。"),
+            self.look,
         )
         with self._table.filters.bar():
             hint = say("Discord ID", "Discord の ID")

@@ -37,6 +37,7 @@ class FilteredTable(Generic[T]):
         screen: the page; ``after`` in its address is the page of the table to begin with.
         ask: reads a page of it; raises Invalid where a filter holds what cannot be.
         nothing, no_match: what is said where there is nothing at all, and where nothing fits the filters.
+        chosen: brings the page up to date after a choice; None where the table is all that a choice changes.
 
     First come the filters, ``with table.filters.bar()``; then ``draw``.
     """
@@ -47,10 +48,12 @@ class FilteredTable(Generic[T]):
         ask: Callable[[str | None], Awaitable[Page[T]]],
         nothing: str,
         no_match: str,
+        chosen: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.filters = Filters(screen, self._choose)
         self._screen, self._ask = screen, ask
         self._texts = nothing, no_match
+        self._chosen = chosen or self.look
 
     def draw(
         self,
@@ -92,4 +95,4 @@ class FilteredTable(Generic[T]):
 
     async def _turn_page(self) -> None:
         self._screen.remember({**self.filters.chosen, "after": self._pager.cursor or ""})
-        await self.look()
+        await self._chosen()
