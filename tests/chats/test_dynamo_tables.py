@@ -67,8 +67,9 @@ def test_tables_are_made_once_and_found_after_that(unmade_table: Settings) -> No
     with Ledger(settings=unmade_table) as ledger:
         first = ledger.chats.prepare()
         assert list(first.created) == [table, f"{table}-index"]
-        assert table in first.place
-        assert unmade_table.chats.dynamodb.endpoint_url in first.place
+        for place in first.place:  # in both languages
+            assert table in place
+            assert unmade_table.chats.dynamodb.endpoint_url in place
         ledger.chats.append("s", "user", "x")
         assert list(ledger.chats.prepare().created) == []
         assert contents(ledger.chats, "s") == ["x"]

@@ -134,6 +134,8 @@ def test_what_our_own_writes_do_is_summed(ledger: Ledger) -> None:
     assert differing(ledger) == []
 
 
+MOMENT = 150
+"""Messages that are acknowledged before the kill."""
 CHILD = """
 import os, sys, threading
 from daicho import Ledger
@@ -161,7 +163,7 @@ threading.Event().wait(60)
 
 
 def test_what_was_acknowledged_before_kill_9_is_there_and_summed(url: str) -> None:
-    acknowledged = acknowledged_until_killed(CHILD, url, 150)
+    acknowledged = acknowledged_until_killed(CHILD, url, MOMENT)
     with Ledger(url) as ledger:
         stored = set()
         for session in ledger.chats.sessions(limit=1_000):
@@ -173,7 +175,7 @@ def test_what_was_acknowledged_before_kill_9_is_there_and_summed(url: str) -> No
                 if (cursor := page.next) is None:
                     break
             assert count == session.messages
-        assert len(acknowledged) >= moment
+        assert len(acknowledged) >= MOMENT
         assert stored >= set(acknowledged)
         assert differing(ledger) == []
         assert ledger.chats.append("s-0", "user", "still here").content == "still here"

@@ -13,6 +13,7 @@ import obstore
 import pytest
 
 from daicho.core.settings import Storage
+from daicho.members.schemas import Listed
 from daicho.members.source import Source
 
 KEYS = {"access_key_id": "members-key", "secret_access_key": "members-secret"}
@@ -50,6 +51,11 @@ class Bucket(Files):
     @property
     def store(self) -> Any:
         return self.source._store
+
+
+async def listed_by(source: Source) -> dict[str, Listed]:
+    """All files of a source, by URI."""
+    return {source.uri(one.path): one async for some in source.listed() for one in some}
 
 
 @pytest.fixture

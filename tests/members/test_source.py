@@ -11,7 +11,7 @@ from daicho.core import language
 from daicho.core.settings import Storage
 from daicho.members.place import reason_of, spelled
 from daicho.members.source import Source
-from tests.members.conftest import KEYS, Files
+from tests.members.conftest import KEYS, Files, listed_by
 
 
 def test_a_folder_has_one_spelling(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_what_is_wrong_with_a_bucket_is_said_with_the_way_out(
     s3: tuple[str, Path], place: str, keys: dict[str, str], wanted: str
 ) -> None:
     source = Source(place, Storage.model_validate({"endpoint": s3[0], "region": "us-east-1", **keys}))
-    for asked in (source.listed(), source.read("human_members/a.yml")):
+    for asked in (listed_by(source), source.read("human_members/a.yml")):
         with pytest.raises(Unavailable) as refused:
             asyncio.run(asked)
         assert wanted in str(refused.value)
@@ -80,7 +80,7 @@ def test_a_name_that_cannot_be_read_keeps_no_other_from_its_place(files: Files) 
     files.put("human_members/a\nb.yml", "name: Noah\n")
     (files.folder / "human_members" / os.fsdecode(b"\xff.yml")).write_text("name: Olivia\n")
     (files.folder / "human_members" / "folder.yml").mkdir()
-    listed = asyncio.run(files.source.listed())
+    listed = asyncio.run(listed_by(files.source))
     wrong = {one.path.split("/")[1]: one.wrong and one.wrong.en for one in listed.values()}
     assert wrong == {
         "good.yml": None,
@@ -90,13 +90,13 @@ def test_a_name_that_cannot_be_read_keeps_no_other_from_its_place(files: Files) 
     (files.folder / "human_members" / "a\nb.yml").unlink()
     (files.folder / "human_members" / os.fsdecode(b"\xff.yml")).unlink()
     good = files.source.uri("human_members/good.yml")
-    assert asyncio.run(files.source.listed())[good] == listed[good]
+    assert asyncio.run(listed_by(files.source))[good] == listed[good]
 
 
 def test_a_file_that_cannot_be_read_keeps_no_other_from_its_place(files: Files) -> None:
     files.put("human_members/good.yml", "name: Emma\n")
     files.put("human_members/odd.yml", "name: Noah\n")
-    listed = asyncio.run(files.source.listed())
+    listed = asyncio.run(listed_by(files.source))
     odd = files.folder / "human_members" / "odd.yml"
     odd.unlink()
     odd.symlink_to(odd)  # a link to itself, which nobody can follow
@@ -114,6 +114,6 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_its_place(files: Files) 
 def test_a_folder_that_is_away_is_not_an_empty_one(files: Files) -> None:
     files.folder.rmdir()
     with pytest.raises(Unavailable, match="no such folder"):
-        asyncio.run(files.source.listed())
+        asyncio.run(listed_by(files.source))
     with pytest.raises(Unavailable, match="no such folder"):
         asyncio.run(files.source.has("human_members/a.yml"))

@@ -19,7 +19,7 @@ from daicho.core.settings import Storage
 from daicho.members import spool, sync
 from daicho.members.schemas import Saved
 from daicho.members.source import Source
-from tests.members.conftest import KEYS, Files
+from tests.members.conftest import KEYS, Files, listed_by
 
 
 def synced(url: str, source: Source, *, prune: bool = False) -> tuple[sync.Plan, list[Saved]]:
@@ -266,7 +266,7 @@ def test_a_wrong_key_is_said_and_not_repeated(s3: tuple[str, Path]) -> None:
         {"endpoint": s3[0], "region": "us-east-1", **KEYS, "secret_access_key": secret}
     )
     with pytest.raises(Unavailable) as refused:
-        asyncio.run(Source("s3://bucket", storage).listed())
+        asyncio.run(listed_by(Source("s3://bucket", storage)))
     assert secret not in str(refused.value)
     assert "\n" not in str(refused.value)
 

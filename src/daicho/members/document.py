@@ -55,10 +55,15 @@ class Problem:
 
 @dataclass(slots=True)
 class Document:
-    """What a file says: a row of its table, or what is wrong with it."""
+    """What a file says: a row of its table, or what is wrong with it.
+
+    Attributes:
+        length: of the row's texts together, in characters.
+    """
 
     row: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    length: int = 0
     _more: int = 0
 
     def wrong(self, line: int | None, key: str | None, en: str, ja: str) -> None:
@@ -172,9 +177,10 @@ def _take(
             else:
                 text = value.strip() if name == "name" and isinstance(value, str) else value
                 document.row |= model.row(**{name: text})
+            document.length += _length(document.row[name])
         except Invalid as error:
             document.add(Problem(line, key, error.message))
-        if sum(_length(one) for one in document.row.values()) > SIZE_MAX:  # aliases may repeat a long text
+        if document.length > SIZE_MAX:  # aliases may repeat a long text
             raise Refused(
                 line,
                 f"its texts are longer than {SIZE_MAX:,} characters together",

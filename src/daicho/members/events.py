@@ -172,7 +172,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def _check_tag(event: Any) -> None:
     tag = getattr(event, "tag", None)
-    if tag not in {None, "!", TAGS.get(type(event))}:
+    if tag is not None and tag not in {"!", TAGS.get(type(event))}:
         raise Refused(_Events.line(event), f"tag {tag} is not allowed", f"タグ {tag} は使えません")
 
 

@@ -103,9 +103,11 @@ class Notices:
     async def _take(self, path: str, sequencer: str | None = None) -> tuple[Saved, Freed]:
         for _ in range(TRIES):
             files, gone = await self._together(path, sequencer)
-            compared = Compared(files[0].kind, frozenset(gone), prune=False, spool=Spool())
+            compared = Compared(files[0].kind, Spool())
             await compared.take(self._members, files)
-            made = Plan(changes=compared.decide(), renamed=compared.renamed, known=gone)
+            made = Plan(
+                changes=compared.decide(frozenset(gone), prune=False), renamed=compared.renamed, known=gone
+            )
             done = await carry_out(self._members, made)
             if all(saved.outcome is not Outcome.KNOWN for saved in done):
                 return done[0], _freed(made, done)

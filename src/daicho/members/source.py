@@ -9,7 +9,7 @@ server has the next ones ready: a single thread that computes for long would kee
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -29,6 +29,8 @@ from daicho.members.schemas import Kind, Listed, is_member_file, kind_of, wrong_
 
 AT_ONCE = 64
 """Files that are read at the same time: a bucket far away answers each after some 20 ms."""
+LISTED_AT_ONCE = 1000
+"""Files that S3 lists in one answer."""
 IN_A_ROW = 8
 """Files that a thread reads before it hands them over."""
 T = TypeVar("T")
@@ -70,9 +72,19 @@ class Source:
         """Whether a URI is that of a member's file of this source; one further down is another's."""
         return uri.startswith(f"{self.base}/") and kind_of(self.path(uri)) is not None
 
-    async def listed(self) -> dict[str, Listed]:
-        """Return every member's file, by its URI. Raises Unavailable if the place does not answer."""
-        return await asyncio.to_thread(lambda: {self.uri(one.path): one for one in self._list()})
+    async def listed(self) -> AsyncGenerator[Sequence[Listed]]:
+        """Yield every member's file, some at a time; the place lists further ones meanwhile.
+
+        A file may come twice. Raises Unavailable if the place does not answer.
+        """
+        pages = self._pages()
+        coming = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+        try:
+            while page := await coming:
+                coming = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+                yield page
+        finally:
+            coming.cancel()
 
     async def read(self, path: str) -> Content:
         """Return a file's content, its etag and when it was modified.
@@ -146,24 +158,31 @@ class Source:
                 found.append(make(replace(file, etag=None, wrong=refused.message), b""))
         return found
 
-    def _list(self) -> Iterator[Listed]:
+    def _pages(self) -> Iterator[Sequence[Listed]]:
+        """Every member's file, so many at a time as the place lists at once; none of them is empty."""
         if self._folder is not None:
             self._answers()
         try:
             for kind in Kind:
-                for some in obstore.list(self._store, f"{kind.folder}/", chunk_size=1000):
-                    for meta in some:
-                        if is_member_file(kind, meta["path"]):
-                            yield Listed(kind, meta["path"], _plain(meta["e_tag"]), meta["last_modified"])
+                for some in obstore.list(self._store, f"{kind.folder}/", chunk_size=LISTED_AT_ONCE):
+                    page = [
+                        Listed(kind, meta["path"], _plain(meta["e_tag"]), meta["last_modified"])
+                        for meta in some
+                        if is_member_file(kind, meta["path"])
+                    ]
+                    if page:
+                        yield page
         except InvalidPathError as error:
             if self._folder is None:
                 raise self._unavailable(error) from None
-            yield from self._list_folder(self._folder)
+            files = self._list_folder(self._folder)
+            while page := list(islice(files, LISTED_AT_ONCE)):
+                yield page
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from None
 
     def _list_folder(self, folder: Path) -> Iterator[Listed]:
-        """As ``_list``, for a folder with names that obstore cannot pass over: each is told of."""
+        """As ``_pages``, for a folder with names that obstore cannot pass over: each is told of."""
         for kind in Kind:
             for file in folder.joinpath(kind.folder).glob("*"):
                 path = f"{kind.folder}/{os.fsencode(file.name).decode(errors='backslashreplace')}"

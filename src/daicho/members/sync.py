@@ -7,6 +7,7 @@ larger than the memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -121,31 +122,28 @@ async def plan(
     # In this order: what is noted after this was read later than what is listed now.
     below = await members.known_files(f"{source.base}/")
     known = {uri: file for uri, file in below.items() if source.holds(uri)}
-    listed = await source.listed()
-    wanted = sorted(uri for uri, file in listed.items() if not _is_known(file, known.get(uri)))
-    troubled = [uri for uri in listed.keys() - set(wanted) if known[uri].status != FileStatus.OK.value]
-    vanished = [uri for uri in known if uri not in listed]
-    made = Plan(
-        unchanged=len(listed) - len(wanted) - len(troubled),
-        troubled=sorted(troubled),
-        known={uri: known[uri] for uri in vanished},
-        before=len(known),
-    )
-    advance(len(listed) - len(wanted))
-    spool, gone = Spool(), frozenset(vanished)
+    made, seen, spool = Plan(before=len(known)), set[str](), Spool()
+    compared = {kind: Compared(kind, spool) for kind in Kind}
+    async with aclosing(source.listed()) as pages:
+        async for page in pages:
+            new = {uri: file for file in page if (uri := source.uri(file.path)) not in seen}
+            seen |= new.keys()
+            wanted = {uri: file for uri, file in new.items() if not _is_known(file, known.get(uri))}
+            bad = [uri for uri in new.keys() - wanted.keys() if known[uri].status != FileStatus.OK.value]
+            made.troubled += bad
+            made.unchanged += len(new) - len(wanted) - len(bad)
+            advance(len(new) - len(wanted))
+            for kind in Kind:
+                for some in _some([file for file in wanted.values() if file.kind is kind]):
+                    await compared[kind].take(members, await _read(source, some, known))
+                    advance(len(some))
+    made.troubled.sort()
+    vanished = [uri for uri in known if uri not in seen]
+    made.known = {uri: known[uri] for uri in vanished}
     for kind in Kind:
-        mine = [listed[uri] for uri in wanted if listed[uri].kind is kind]
-        compared = Compared(kind, gone, prune, spool)
-        for some in _some(mine):
-            found = await source.read_together(
-                some, lambda file, content: seen_file(file, source.uri(file.path), content, file.etag)
-            )
-            await compared.take(
-                members, [replace(file, known=known.get(file.file_uri, NEVER)) for file in found]
-            )
-            advance(len(some))
-        made.changes += compared.decide()
-        made.renamed |= compared.renamed
+        decided = compared[kind].decide(frozenset(vanished), prune)
+        made.changes += sorted(decided, key=lambda change: change.file.file_uri)
+        made.renamed |= compared[kind].renamed
         for uris in _some(vanished):
             rows = await members.rows_of(kind, uris)
             made.vanished |= {uri: str(row["name"]) for uri, row in rows.items()}
@@ -208,8 +206,9 @@ class _Found:
         file: its row holds the name alone.
         had: the name that the file's own member has.
         same: whether that member is as the file says.
-        claims: the file, now gone, of the member that goes on under this one; "" where it never had one.
-        texts: gives the file's row, and the member's.
+        claims: the file of another member that has the name; "" where it never had one. If that file is gone,
+            its member goes on under this one.
+        texts: gives the file's row, and the row of its own member or of the one that it claims.
     """
 
     file: SeenFile
@@ -222,9 +221,9 @@ class _Found:
 class Compared:
     """The files of a kind, compared with the ledger some at a time, then decided together."""
 
-    def __init__(self, kind: Kind, gone: frozenset[str], prune: bool, spool: Spool) -> None:
+    def __init__(self, kind: Kind, spool: Spool) -> None:
         self.renamed: dict[str, str] = {}
-        self._kind, self._gone, self._prune, self._spool = kind, gone, prune, spool
+        self._kind, self._spool = kind, spool
         self._found: list[_Found] = []
         self._holders: dict[str, str | None] = {}
 
@@ -239,11 +238,10 @@ class Compared:
             self._found.append(self._compare(file, rows.get(file.file_uri), holder))
 
     def _compare(self, file: SeenFile, own: Row | None, holder: Row | None) -> _Found:
-        before, claims = own, None
-        if own is None and holder and not has_file(holder["file_uri"]):
-            before, claims = holder, ""
-        elif own is None and holder and holder["file_uri"] in self._gone:
-            before, claims = holder, holder["file_uri"]
+        claims = None
+        if own is None and holder:
+            claims = holder["file_uri"] if has_file(holder["file_uri"]) else ""
+        before = own or holder
         texts = self._spool.put(file.row, before and {k: v for k, v in before.items() if k not in OWN})
         return _Found(
             file=replace(file, row={"name": file.row["name"]}) if file.row else file,
@@ -253,28 +251,48 @@ class Compared:
             texts=texts,
         )
 
-    def decide(self) -> list[Change]:
-        """Decide for each file what becomes of it."""
+    def decide(self, gone: frozenset[str], prune: bool) -> list[Change]:
+        """Decide for each file what becomes of it.
+
+        Args:
+            gone: the files that are no more.
+            prune: whether their members are removed first.
+        """
         wishes = [
             Wish(one.file.file_uri, one.file.row["name"], one.had) for one in self._found if one.file.row
         ]
-        refused, leaving = Names(self._holders, self._gone, self._prune).decide(wishes)
-        return [self._change(found, refused, leaving) for found in self._found]
+        refused, leaving = Names(self._holders, gone, prune).decide(wishes)
+        return [self._change(found, refused, leaving, gone) for found in self._found]
 
-    def _change(self, found: _Found, refused: Mapping[str, Text], leaving: frozenset[str]) -> Change:
+    def _change(
+        self, found: _Found, refused: Mapping[str, Text], leaving: frozenset[str], gone: frozenset[str]
+    ) -> Change:
         file = found.file
+        goes_on = found.claims is not None and (not found.claims or found.claims in gone)
+        texts = found.texts if found.had is not None or goes_on else _without_member(found.texts)
         if file.problems:
-            return Change(Outcome.INVALID, file, None, found.texts)
+            return Change(Outcome.INVALID, file, None, texts)
         if reason := refused.get(file.file_uri):
-            texts = None if found.had is None else found.texts
-            return Change(Outcome.CONFLICT, replace(file, conflict=reason), reason, texts)
-        if found.claims:
+            mine = None if found.had is None else texts
+            return Change(Outcome.CONFLICT, replace(file, conflict=reason), reason, mine)
+        if goes_on and found.claims:
             self.renamed[found.claims] = file.file_uri
-        if self._gone or leaving:
-            file = replace(file, gone=self._gone, leaving=leaving)
-        if found.had is None and found.claims is None:
-            return Change(Outcome.ADDED, file, None, found.texts)
-        return Change(Outcome.UNCHANGED if found.same else Outcome.CHANGED, file, None, found.texts)
+        if gone or leaving:
+            file = replace(file, gone=gone, leaving=leaving)
+        if found.had is None and not goes_on:
+            return Change(Outcome.ADDED, file, None, texts)
+        return Change(Outcome.UNCHANGED if found.same else Outcome.CHANGED, file, None, texts)
+
+
+def _without_member(texts: Kept) -> Kept:
+    return lambda: [texts()[0], None]
+
+
+async def _read(source: "Source", files: Sequence[Listed], known: Mapping[str, KnownFile]) -> list[SeenFile]:
+    found = await source.read_together(
+        files, lambda file, content: seen_file(file, source.uri(file.path), content, file.etag)
+    )
+    return [replace(file, known=known.get(file.file_uri, NEVER)) for file in found]
 
 
 def _is_known(file: Listed, known: KnownFile | None) -> bool:
