@@ -177,8 +177,14 @@ async def carry_out(
     return done
 
 
-def seen_file(listed: Listed, uri: str, content: bytes, etag: str | None) -> SeenFile:
-    """Read a file's content as what it says, or as what is wrong with it."""
+def seen_file(
+    listed: Listed, uri: str, content: bytes, etag: str | None, known: KnownFile | None = None
+) -> SeenFile:
+    """Read a file's content as what it says, or as what is wrong with it.
+
+    Args:
+        known: what was known of the file before it was read; None if nobody has looked.
+    """
     document = Document()
     if wrong := listed.wrong or wrong_uri(uri):
         document.wrong(None, None, wrong.en, wrong.ja)
@@ -195,6 +201,7 @@ def seen_file(listed: Listed, uri: str, content: bytes, etag: str | None) -> See
         modified_at=listed.modified_at,
         row={} if problems else document.row,
         problems=problems,
+        known=known,
     )
 
 
@@ -289,10 +296,11 @@ def _without_member(texts: Kept) -> Kept:
 
 
 async def _read(source: "Source", files: Sequence[Listed], known: Mapping[str, KnownFile]) -> list[SeenFile]:
-    found = await source.read_together(
-        files, lambda file, content: seen_file(file, source.uri(file.path), content, file.etag)
-    )
-    return [replace(file, known=known.get(file.file_uri, NEVER)) for file in found]
+    def make(file: Listed, content: bytes) -> SeenFile:
+        uri = source.uri(file.path)
+        return seen_file(file, uri, content, file.etag, known.get(uri, NEVER))
+
+    return await source.read_together(files, make)
 
 
 def _is_known(file: Listed, known: KnownFile | None) -> bool:
