@@ -26,7 +26,9 @@ def test_a_write_by_another_process_wakes_a_watcher(url: str) -> None:
     async def main() -> None:
         async with AsyncLedger(url) as ledger:
             await ledger.calls.list()
-            woken = asyncio.create_task(first_about("calls", ledger.changes()))
+            feed = ledger.changes()
+            await first_about("calls", feed)  # it listens now: what was written before is known
+            woken = asyncio.create_task(first_about("calls", feed))
             await asyncio.sleep(0.5)  # nothing has changed: nobody is woken
             assert not woken.done()
             writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, url, "call-1")

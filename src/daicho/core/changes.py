@@ -14,11 +14,13 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from time import monotonic
 from typing import ClassVar
 
 import psycopg
 from sqlalchemy import URL
 
+from daicho.core.answering import KEEPALIVES, Answered
 from daicho.core.dialect import is_memory, is_sqlite
 
 log = logging.getLogger("daicho")
@@ -26,6 +28,10 @@ log = logging.getLogger("daicho")
 CHANNEL = "daicho_changes"
 POLL_SECONDS = 0.2
 NOTIFY_SECONDS = 0.25
+AGAIN_SECONDS = 1.0
+"""How long what could not be announced waits."""
+QUIET_SECONDS = 15.0
+"""After so long without an announcement a listener asks whether the server is still there."""
 ANY: frozenset[str] = frozenset({"*"})
 """Something changed, and the database does not say where."""
 
@@ -161,6 +167,7 @@ class SqliteFeed(ChangeFeed):
         connection = sqlite3.connect(self.url.database or "", timeout=POLL_SECONDS, isolation_level=None)
         try:
             seen = self._version(connection)
+            self.wake(ANY)  # what was written before that
             while not self._stopping.wait(POLL_SECONDS):
                 version = self._version(connection)
                 if version != seen:
@@ -199,19 +206,27 @@ class PostgresFeed(ChangeFeed):
         if self._notifier is not None:
             self._notifier.join(timeout=5)
 
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        conninfo = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        return psycopg.connect(conninfo, autocommit=True, connect_timeout=5)
+    def _connect(self) -> Answered:
+        url = self.url.set(drivername="postgresql")
+        own = {name: str(value) for name, value in {**KEEPALIVES, "connect_timeout": 5}.items()}
+        conninfo = url.update_query_dict({**own, **url.query})
+        return Answered.connect(conninfo.render_as_string(hide_password=False), autocommit=True)
 
     def _listen(self) -> None:
         with self._connect() as connection:
             connection.execute(f"LISTEN {CHANNEL}")
+            self.wake(ANY)  # what was announced before, while nobody listened
+            heard = monotonic()
             while not self._stopping.is_set():
                 for notify in connection.notifies(timeout=0.5):
+                    heard = monotonic()
                     self.wake(frozenset(notify.payload.split()))
+                if monotonic() - heard > QUIET_SECONDS:
+                    connection.execute("SELECT 1")  # a server that is gone would be listened to for ever
+                    heard = monotonic()
 
     def _notify(self) -> None:
-        connection: psycopg.Connection[tuple[object, ...]] | None = None
+        connection: Answered | None = None
         while self._pending or not self._stopping.is_set():
             self._has_pending.wait()
             self._has_pending.clear()
@@ -223,10 +238,13 @@ class PostgresFeed(ChangeFeed):
                 connection = connection or self._connect()
                 connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, " ".join(sorted(rooms))))
             except psycopg.Error as error:
-                # Watchers look again by themselves when their own connection comes back.
-                log.info("a change could not be announced: %s", error)
+                log.info("a change could not be announced yet: %s", error)
                 connection = None
-            self._stopping.wait(NOTIFY_SECONDS)
+                if not self._stopping.is_set():
+                    with self._lock:
+                        self._pending |= rooms
+                    self._has_pending.set()
+            self._stopping.wait(NOTIFY_SECONDS if connection else AGAIN_SECONDS)
         if connection is not None:
             connection.close()
 

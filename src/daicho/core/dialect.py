@@ -4,10 +4,11 @@ Many rows at once stand in ``bulk``, roll-ups in ``rollups`` and ``summing``. Ev
 written once: a test for the dialect anywhere else is a mistake.
 """
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 from psycopg.pq import TransactionStatus
 from sqlalchemy import (
@@ -28,12 +29,14 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from daicho.core.answering import KEEPALIVES, Answered, AsyncAnswered
 from daicho.core.errors import Conflict, Invalid
 from daicho.core.model import Base
 from daicho.core.settings import Settings
@@ -47,6 +50,10 @@ TENANT_SETTING = "daicho.tenant_id"
 """PostgreSQL's setting that says whose rows a connection or a transaction works with."""
 EVERY_TENANT = "*"
 
+READ_ONLY = "25006"
+"""PostgreSQL's word for a write on a standby."""
+
+C = TypeVar("C", bound=type[Any])
 Ts = TypeVarTuple("Ts")
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -73,8 +80,11 @@ def anchored(url: URL) -> URL:
 def make_engine(url: URL, settings: Settings) -> Engine:
     """Create the sync engine: pool sizes from the settings, SQLite in WAL mode with its rules on."""
     if not is_sqlite(url):
-        engine = create_engine(url, **pool_options(settings))
+        connect = answered(Answered, settings)
+        engine = create_engine(url, connect_args=connect_options(url, settings), **pool_options(settings))
+        event.listen(engine, "do_connect", lambda _, record, args, given: connect.connect(*args, **given))
         _see_every_tenant(engine)
+        _leave_read_only_servers(engine)
         refuse_lost_commits(engine)
         return engine
     options = {"echo": settings.database.echo} if is_memory(url) else pool_options(settings)
@@ -117,10 +127,32 @@ def make_engine(url: URL, settings: Settings) -> Engine:
 
 def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
     """Create the async engine (PostgreSQL), with the same pool."""
-    engine = create_async_engine(url, **pool_options(settings))
+    options = connect_options(url, settings) | {"async_creator_fn": answered(AsyncAnswered, settings).connect}
+    engine = create_async_engine(url, connect_args=options, **pool_options(settings))
     _see_every_tenant(engine.sync_engine)
+    _leave_read_only_servers(engine.sync_engine)
     refuse_lost_commits(engine.sync_engine)
     return engine
+
+
+def connect_options(url: URL, settings: Settings) -> dict[str, Any]:
+    """How to connect to PostgreSQL and how to notice that it is gone; what the URL says itself, holds."""
+    options = KEEPALIVES | {"connect_timeout": math.ceil(settings.database.pool.connect_timeout)}
+    return {name: value for name, value in options.items() if name not in url.query}
+
+
+def answered(kind: C, settings: Settings) -> C:
+    """The kind of connection that waits for a sign of life as long as the settings say."""
+    return cast("C", type(kind.__name__, (kind,), {"seconds": settings.database.pool.silence}))
+
+
+def _leave_read_only_servers(engine: Engine) -> None:
+    """Let go of every connection once a server takes no writes: after a failover the primary is elsewhere."""
+
+    @event.listens_for(engine, "handle_error")
+    def leave(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
 
 
 def refuse_lost_commits(engine: Engine) -> None:

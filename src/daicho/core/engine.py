@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine
@@ -159,13 +160,14 @@ class Database:
 
     def repeating(self, once: Callable[[], R], *, idempotent: bool) -> R:
         """Call ``once``, again where its error passes by itself and that is safe, and return its result."""
+        began = monotonic()
         try:
             return once()
         except Exception as error:
-            if not retry.may_repeat(error, idempotent=idempotent):
+            if not retry.may_repeat(error, idempotent=idempotent) or retry.is_late(began):
                 raise self.translated(error) from None
         try:
-            return Retrying(**retry.policy(idempotent=idempotent))(once)
+            return Retrying(**retry.policy(idempotent=idempotent, began=began))(once)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -186,7 +188,7 @@ class Database:
     async def repeating_async(self, once: Callable[[], Awaitable[R]], *, idempotent: bool) -> R:
         """As ``repeating``, from a task."""
         try:
-            return await AsyncRetrying(**retry.policy(idempotent=idempotent))(once)
+            return await AsyncRetrying(**retry.policy(idempotent=idempotent, began=monotonic()))(once)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -197,7 +199,7 @@ class Database:
         try:
             with self._session(writes=True) as session, self.turn.holding(caller()):
                 yield session
-                session.commit()
+                _commit(session)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -230,7 +232,7 @@ class Database:
         try:
             async with AsyncSession(self.async_engine, expire_on_commit=False, autoflush=False) as held_open:
                 yield held_open.run_sync
-                await held_open.commit()
+                await held_open.run_sync(_commit)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -383,7 +385,8 @@ def _commit(transaction: Session | Connection) -> None:
     try:
         transaction.commit()
     except DBAPIError as error:
-        if error.connection_invalidated:
+        ended = getattr(error.orig, "sqlstate", None) in retry.TIMED_OUT
+        if error.connection_invalidated and not ended:
             raise retry.CommitUnanswered from error
         raise
 

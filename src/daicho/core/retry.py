@@ -7,7 +7,9 @@ nothing, and reported otherwise.
 
 import logging
 import sqlite3
+from collections.abc import Mapping
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -16,11 +18,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from daicho.core.errors import Conflict, DaichoError, Invalid, Outdated, Unavailable
+from daicho.core.language import Text
 
 log = logging.getLogger("daicho")
 
 ATTEMPTS = 6
 """Tries of one transaction. With the waits between them they last two to three seconds."""
+
+SECONDS = 8.0
+"""So long after the first try no other one is begun: one that has waited for a lock, or for an answer, has
+taken most of what a caller has patience for."""
 
 STOP = stop_after_attempt(ATTEMPTS)
 WAIT = wait_random_exponential(multiplier=0.05, max=1.0)
@@ -28,6 +35,9 @@ DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
 
 SQLSTATES_THAT_PASS = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
 """Serialization failure, deadlock, lock timeout, shutdown, crash, starting up, too many connections."""
+
+TIMED_OUT = frozenset({"25P03", "25P04", "57P05"})
+"""The server has ended a transaction, or a connection, that was open too long: it committed nothing."""
 
 
 class CommitUnanswered(Exception):
@@ -53,11 +63,21 @@ def may_repeat(error: BaseException, *, idempotent: bool) -> bool:
     return passes(error) or (idempotent and isinstance(error, CommitUnanswered))
 
 
-def policy(*, idempotent: bool) -> dict[str, Any]:
-    """tenacity's arguments: try again what may be repeated, a few times, after a random short wait."""
+def is_late(began: float) -> bool:
+    """Whether what has begun at ``monotonic()``'s ``began`` has been tried long enough."""
+    return monotonic() - began >= SECONDS
+
+
+def policy(*, idempotent: bool, began: float) -> dict[str, Any]:
+    """tenacity's arguments: try again what may be repeated, a few times, after a random short wait.
+
+    Args:
+        idempotent: whether doing it twice changes nothing.
+        began: when the first try did, by ``monotonic()``.
+    """
     return {
         "retry": retry_if_exception(partial(may_repeat, idempotent=idempotent)),
-        "stop": STOP,
+        "stop": lambda state: STOP(state) or is_late(began),
         "wait": WAIT,
         "before_sleep": _say_so,
         "reraise": True,
@@ -125,29 +145,89 @@ def _from_driver(original: BaseException | None, place: str, reason: str) -> Dai
         )
     if isinstance(original, (psycopg.DataError, sqlite3.DataError)):
         return Invalid(f"{place}: {reason}")
+    said = OUTAGES.get(_outage(original, state, reason), OUTAGES["away"])
+    return Unavailable(f"{place}: {said.en.format(reason)}", f"{place}: {said.ja.format(reason)}")
+
+
+def _outage(original: BaseException | None, state: str | None, reason: str) -> str:
+    """What keeps a database from answering: a key of ``OUTAGES``. A refused connection has no SQLSTATE."""
+    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
     if "unable to open database file" in reason or "readonly database" in reason:
-        return Unavailable(
-            f"{place}: cannot be written ({reason}); check the path and its permissions",
-            f"{place}: 書き込めません ({reason})。パスと権限を確かめてください",
-        )
+        return "place"
     if "disk is full" in reason or state == "53100":
-        return Unavailable(
-            f"{place}: the disk is full; nothing of this was written: free some space and try again",
-            f"{place}: ディスクに空きがなく、何も書かれていません。空きを作ってから再度お試しください",
-        )
+        return "full"
+    if code == sqlite3.SQLITE_IOERR or state == "58030":
+        return "disk"
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return "locked"
     if state is not None and state.startswith("28"):
-        return Unavailable(
-            f"{place}: login refused ({reason}); check user and password",
-            f"{place}: ログインできません ({reason})。ユーザー名とパスワードを確かめてください",
-        )
-    if state == "42501":
-        return Unavailable(
-            f"{place}: {reason}: this login may not do that; do it as the tables' owner"
-            " (after an upgrade, the owner runs: daicho db grant)",
-            f"{place}: {reason}。このログインには権限がありません。表の所有者で実行してください"
-            " (アップグレード後は所有者が daicho db grant を実行します)",
-        )
-    return Unavailable(
-        f"{place}: {reason}; check that the database runs and DATABASE_URL is right",
-        f"{place}: {reason}。データベースが動いていること、DATABASE_URL が正しいことを確かめてください",
-    )
+        return "login"
+    if state == "53300" or any(words in reason for words in TOO_MANY):
+        return "crowded"
+    return state or "away"
+
+
+TOO_MANY = ("too many clients", "connection slots are reserved", "too many connections for")
+"""How a server refuses a further connection."""
+_LOCKED = Text(
+    "{}: others have been writing for too long; nothing of this was written: try again",
+    "{}: ほかの書き込みが長く続いています。何も書かれていません。後でもう一度お試しください",
+)
+_READ_ONLY = Text(
+    "{}: this server takes no writes, as a standby does; nothing of this was written."
+    " Let DATABASE_URL name the primary (or all hosts, with target_session_attrs=read-write)",
+    "{}: このサーバーはスタンバイなどで書き込みを受け付けません。何も書かれていません。DATABASE_URL に"
+    "プライマリー (または target_session_attrs=read-write を付けて全ホスト) を指定してください",
+)
+_TIMED_OUT = Text(
+    "{}: the server ended a transaction that was open for too long; nothing of it was saved: keep it short",
+    "{}: 長く開いたままのトランザクションをサーバーが終了させました。何も保存されていません。"
+    "トランザクションを短くしてください",
+)
+OUTAGES: Mapping[str, Text] = {
+    "place": Text(
+        "cannot be written ({}); check the path, its permissions and the free space",
+        "書き込めません ({})。パス、権限、空き容量を確かめてください",
+    ),
+    "full": Text(
+        "the disk is full; nothing of this was written: free some space and try again",
+        "ディスクに空きがなく、何も書かれていません。空きを作ってから再度お試しください",
+    ),
+    "disk": Text(
+        "the disk fails ({}), perhaps because it is full; nothing of this was written",
+        "ディスクのエラーです ({})。空きがないのかもしれません。何も書かれていません",
+    ),
+    "locked": _LOCKED,
+    "40001": _LOCKED,
+    "40P01": _LOCKED,
+    "55P03": _LOCKED,
+    "login": Text(
+        "login refused ({}); check user and password",
+        "ログインできません ({})。ユーザー名とパスワードを確かめてください",
+    ),
+    "42501": Text(
+        "{}: this login may not do that; do it as the tables' owner"
+        " (after an upgrade, the owner runs: daicho db grant)",
+        "{}。このログインには権限がありません。表の所有者で実行してください"
+        " (アップグレード後は所有者が daicho db grant を実行します)",
+    ),
+    "crowded": Text(
+        "the server takes no further connection ({}); lower database.pool.size, raise its max_connections,"
+        " or try again",
+        "サーバーの接続数が上限に達しています ({})。database.pool.size を減らすか、"
+        "max_connections を増やすか、後でもう一度お試しください",
+    ),
+    "57014": Text(
+        "{}: an administrator or a time limit of the server stopped this; nothing of it was written",
+        "{}: 管理者またはサーバーの時間制限により中断されました。何も書かれていません",
+    ),
+    "25006": _READ_ONLY,
+    "25P03": _TIMED_OUT,
+    "25P04": _TIMED_OUT,
+    "57P05": _TIMED_OUT,
+    "away": Text(
+        "{}; check that the database runs and DATABASE_URL is right",
+        "{}。データベースが動いていること、DATABASE_URL が正しいことを確かめてください",
+    ),
+}
+"""What is said of a database that cannot do something now, by SQLSTATE or by name; ``{}`` is its reason."""

@@ -70,6 +70,10 @@ class Pool(Section):
     max_overflow: int = Field(10, ge=0, le=1000)
     timeout: float = Field(30, gt=0)
     recycle: int = Field(3600, ge=-1)
+    connect_timeout: float = Field(10, ge=2, description="How long connecting to PostgreSQL may take.")
+    silence: float = Field(
+        15, gt=0, description="How long it may say nothing before it is asked whether it is there."
+    )
 
 
 class Writer(Section):
