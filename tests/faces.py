@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from daicho import AsyncLedger, Ledger
+from daicho import AsyncLedger, Ledger, Settings
 from daicho.calls.store import CallStore
 from daicho.chats.store import ChatStore
 from daicho.core.operation import Sync
@@ -45,10 +45,10 @@ class _Room:
 
 
 @contextmanager
-def both_faces(url: str, *, asynchronous: bool) -> Iterator[Faces]:
+def both_faces(url: str, *, asynchronous: bool, settings: Settings | None = None) -> Iterator[Faces]:
     """Open a ledger on a URL; the async one lives on a loop in a thread of its own."""
     if not asynchronous:
-        with Ledger(url) as ledger:
+        with Ledger(url, settings=settings) as ledger:
             yield Faces(ledger, lambda result: result)
         return
     loop = asyncio.new_event_loop()
@@ -61,7 +61,7 @@ def both_faces(url: str, *, asynchronous: bool) -> Iterator[Faces]:
 
         return asyncio.run_coroutine_threadsafe(wait(), loop).result(60)
 
-    other = AsyncLedger(url)
+    other = AsyncLedger(url, settings=settings)
     try:
         yield Faces(other, finish)
     finally:

@@ -160,7 +160,7 @@ def _outage(original: BaseException | None, state: str | None, reason: str) -> s
         return "disk"
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return "locked"
-    if state is not None and state.startswith("28"):
+    if (state or "").startswith("28") or any(words in reason for words in NO_LOGIN):
         return "login"
     if state == "53300" or any(words in reason for words in TOO_MANY):
         return "crowded"
@@ -169,6 +169,8 @@ def _outage(original: BaseException | None, state: str | None, reason: str) -> s
 
 TOO_MANY = ("too many clients", "connection slots are reserved", "too many connections for")
 """How a server refuses a further connection."""
+NO_LOGIN = ("not permitted to log in", "authentication failed", "no pg_hba.conf entry")
+"""How it refuses whoever asks."""
 _LOCKED = Text(
     "{}: others have been writing for too long; nothing of this was written: try again",
     "{}: ほかの書き込みが長く続いています。何も書かれていません。後でもう一度お試しください",
