@@ -44,6 +44,8 @@ from daicho.core.types import now, utc
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for another one on SQLite before it says Unavailable."""
+LOG_BYTES = 32 * 1024 * 1024
+"""What SQLite's log keeps of a size that it had to grow to."""
 MIGRATION_LOCK = 0x0DA1C40
 """The PostgreSQL advisory lock that lets one migration run at a time."""
 TENANT_SETTING = "daicho.tenant_id"
@@ -109,6 +111,8 @@ def make_engine(url: URL, settings: Settings) -> Engine:
         cursor.execute("PRAGMA foreign_keys = ON")
         # 16 MB of log before it is moved into the file: pages that change often are moved once.
         cursor.execute("PRAGMA wal_autocheckpoint = 4000")
+        # A reader that takes long lets the log grow: it gives the space back once it may begin anew.
+        cursor.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
