@@ -41,6 +41,7 @@ class Proxy:
         self.cuts = 0
         self._swallowing = threading.Event()
         self._refusing = threading.Event()
+        self._closed = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, database: str, user: str = "postgres") -> str:
@@ -69,24 +70,33 @@ class Proxy:
         for pair in pairs:
             pair.reset()
 
+    def refuse(self) -> None:
+        """Cut every connection, and each new one at once."""
+        self._refusing.set()
+        self.cut()
+
     def heal(self) -> None:
         """Forward new connections again. Those that were swallowed stay open, and swallow for ever."""
+        self._refusing.clear()
         self._swallowing.clear()
 
     def close(self) -> None:
         """End."""
-        self._refusing.set()
+        self._closed.set()
         self._listener.close()
         self.cut()
 
     # -- every day -------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        while not self._refusing.is_set():
+        while not self._closed.is_set():
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._refusing.is_set():
+                _reset(client)
+                continue
             try:
                 server = socket.create_connection(self._target, 5)
             except OSError:

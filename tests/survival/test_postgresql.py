@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from daicho import AsyncLedger, Ledger, Settings, Unavailable
 from daicho.core import answering, changes, retry
@@ -36,21 +36,6 @@ def own() -> Iterator[Cluster]:
 def own_url(own: Cluster) -> str:
     """A migrated database in it."""
     return PostgresDatabases(own.url()).new()
-
-
-@pytest.fixture
-def proxy(postgres_url: str) -> Iterator[Proxy]:
-    """A proxy in front of the server of all tests."""
-    url = make_url(postgres_url)
-    proxy = Proxy(str(url.host), url.port or 5432)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
-def behind(proxy: Proxy, postgres_url: str) -> str:
-    """The same database, seen through the proxy."""
-    return make_url(postgres_url).set(host="127.0.0.1", port=proxy.port).render_as_string(False)
 
 
 def kill(cluster: Cluster) -> None:
