@@ -1,4 +1,5 @@
-"""Chromium and a Japanese font for the tests that look at pages: ``python -m tests.setup_browser``.
+"""Chromium and a Japanese font for the tests that look at pages, and libfaketime for those that set a clock:
+``python -m tests.setup_browser``.
 
 What is on the machine is used. What is missing comes from apt when root, otherwise Playwright brings
 its own Chromium. If none can be had, one line says why, and the browser tests fail with that reason.
@@ -22,6 +23,13 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None) or _playwrights_own()
 
 
+def find_faketime() -> str | None:
+    """The path of libfaketime, which gives one process a clock of its own; None if it is not here."""
+    places = (Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"))
+    found = (path for place in places for path in place.glob("**/faketime/libfaketimeMT.so.1"))
+    return next(map(str, found), None)
+
+
 def has_japanese_font() -> bool:
     """Whether Japanese text would be drawn as such, not as empty boxes."""
     if sys.platform != "linux":
@@ -38,6 +46,8 @@ def main() -> None:
             _install([SHELL])
         if find_browser() is None:  # a system that has no such package
             _install(["chromium"])
+        if find_faketime() is None and _is_known("libfaketime"):
+            _install(["libfaketime"])
         if not has_japanese_font():
             _install(["fontconfig", "fonts-noto-cjk"])
     if find_browser() is None:

@@ -41,6 +41,12 @@ def standby() -> Iterator[Cluster]:
     cluster.close()
 
 
+def backend(session: Session) -> int:
+    """Which connection this is."""
+    number: int = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    return number
+
+
 def test_a_pool_that_is_used_up_is_said(postgres_url: str) -> None:
     with Ledger(postgres_url, settings=ONE) as ledger:
         line(ledger, "a/line/1")
@@ -91,17 +97,20 @@ def test_a_standby_is_said_and_once_promoted_takes_the_same_write(
     standby: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = PostgresDatabases(standby.url()).new()
-    with Ledger(url) as ledger:
+    with Ledger(url, settings=ONE) as ledger:
         first = line(ledger, "a/line/1")
         standby.stop()
         (standby.data / "standby.signal").touch()
         standby.start()
         assert ledger.calls.get("a").call_id == "a"  # reading goes on
+        connected = ledger.database.run(backend, writes=False)
         monkeypatch.setattr(retry, "SECONDS", 0.0)
         for write in (line, message):
             with pytest.raises(Unavailable, match="takes no writes.*target_session_attrs") as error:
                 write(ledger, "a/line/1")
             assert "プライマリー" in error.value.message.ja
+        # Connections to it are left: the next one may lead to the primary.
+        assert ledger.database.run(backend, writes=False) != connected
         monkeypatch.undo()
         with psycopg.connect(standby.url(), autocommit=True) as connection:
             connection.execute("SELECT pg_promote(true, 30)")

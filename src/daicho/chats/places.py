@@ -28,10 +28,12 @@ class NewMessage:
     Attributes:
         row: a row of ``chat_logs``, whole.
         named: whether its ``message_id`` is the sender's: then it may have been sent before.
+        timed: whether its instant is the sender's; otherwise it is that of its arrival.
     """
 
     row: Row
     named: bool
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
-from daicho.chats.models import ChatLog
+from daicho.chats.models import ChatLog, ChatSession
 from daicho.chats.places import Added, NewMessage, Row
 from daicho.core.bulk import BULK_ROWS, REFUSED, insert_many
 from daicho.core.dialect import insert_for
@@ -28,6 +28,8 @@ Name = tuple[str, str]
 STEP = timedelta(microseconds=1)
 FIRST = datetime.min.replace(tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)
+AHEAD = timedelta(hours=1)
+"""How far a session's last message may be ahead of the clock, and the next one still come after it."""
 LOOK = 1_000
 """Instants that one look at a session returns."""
 ATTEMPTS = 100
@@ -40,6 +42,9 @@ FROM_THERE_ON = (
     .where(LOGS.c.session_id == bindparam("session"), LOGS.c.timestamp >= bindparam("since"))
     .order_by(LOGS.c.timestamp)
     .limit(LOOK)
+)
+LAST_SAID = select(ChatSession.session_id, ChatSession.last_at).where(
+    ChatSession.session_id.in_(bindparam("sessions", expanding=True))
 )
 NAMED = select(LOGS).where(
     LOGS.c.session_id == bindparam("session"), LOGS.c.message_id.in_(bindparam("names", expanding=True))
@@ -94,9 +99,27 @@ class _Batch:
     def __init__(self, connection: Connection, messages: Sequence[NewMessage]) -> None:
         self.there: dict[Name, ChatLog] = {}
         self._connection = connection
-        self._rows = sorted((message.row for message in messages), key=KEY)
+        self._rows = sorted(self._in_order(messages), key=KEY)
         self._named = {_name(message.row) for message in messages if message.named}
         self._taken: dict[str, set[datetime]] = {}
+
+    def _in_order(self, messages: Sequence[NewMessage]) -> list[Row]:
+        """The rows; one whose sender gives no time comes after its session's last, whatever the clock says.
+
+        A clock may be set back, and that of another machine may be ahead. One that is off by more than
+        ``AHEAD`` is believed all the same: a message of tomorrow does not carry today's with it.
+        """
+        asked = {message.row["session_id"] for message in messages if not message.timed}
+        if not asked:
+            return [message.row for message in messages]
+        found = self._connection.execute(LAST_SAID, {"sessions": sorted(asked)})
+        last = {session_id: last_at for session_id, last_at in found}
+        rows = []
+        for message in messages:
+            row, at = message.row, last.get(message.row["session_id"], FIRST)
+            behind = not message.timed and row["timestamp"] <= at <= row["timestamp"] + AHEAD
+            rows.append(row | {"timestamp": at + STEP} if behind else row)
+        return rows
 
     def write(self) -> list[Row]:
         """Write them; return the rows that are new."""

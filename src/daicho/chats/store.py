@@ -101,7 +101,9 @@ class ChatStore(Store[Mode]):
                 it changes nothing, and the message first stored is returned. One is made, if None.
             details: whatever JSON can hold; a text is taken as JSON where it is such.
             timestamp: when it was said, an aware instant of the years 1970 to 9998; now, if None. If the
-                session has a message of the same microsecond, this one gets the next that is free.
+                session has a message of the same microsecond, this one gets the next that is free. In the
+                database one without a time comes after the session's last, though this machine's clock
+                be behind by up to an hour.
 
         Returns the message as stored, once it is durable. Raises Invalid.
         """
@@ -116,7 +118,7 @@ class ChatStore(Store[Mode]):
             message_id=new_uuid() if message_id is None else message_id,
             details=details,
         )
-        return NewMessage(row, named=message_id is not None)
+        return NewMessage(row, named=message_id is not None, timed=timestamp is not None)
 
     @operation
     def append_many(self, place: "Session | ChatTable", messages: Iterable[Mapping[str, Any]]) -> Added:
