@@ -6,9 +6,11 @@ its programs are started here: in a user namespace of their own, or as an unpriv
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,6 +67,15 @@ class Cluster:
         """Stop the server: ``fast`` cuts connections, ``immediate`` is a crash."""
         self._run("pg_ctl", "stop", "-w", "-m", mode)
 
+    def kill(self) -> None:
+        """Kill the server's first process, and wait until its others have noticed."""
+        number = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        others = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+        os.kill(number, signal.SIGKILL)
+        while any(_runs(other) for other in others):
+            time.sleep(0.01)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
     def close(self) -> None:
         if (self.data / "postmaster.pid").exists():
             self.stop("immediate")
@@ -91,6 +102,13 @@ def as_unprivileged() -> list[str]:
     if setpriv:
         return [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     raise RuntimeError("PostgreSQL does not run as root: neither unshare nor setpriv is here")
+
+
+def _runs(number: str) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def free_port() -> int:

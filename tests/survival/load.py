@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daicho import Ledger
 from tests.survival.counting import Said, discrepancies, read
+from tests.survival.small import environment
 from tests.survival.writes import KINDS, prepare
 
 END_SECONDS = 90
@@ -38,7 +39,7 @@ class Load:
                 stdin=subprocess.PIPE,
                 stderr=errors,
                 cwd=self._folder,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+                env=environment(),
                 start_new_session=True,
             )
 

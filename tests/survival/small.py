@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 
 
+def environment() -> dict[str, str]:
+    """What a program of these tests needs to find them, wherever it runs."""
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
 @cache
 def namespace() -> list[str] | None:
     """The words that begin a mount namespace, as root or as anyone; None where there is no such thing."""

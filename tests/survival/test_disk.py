@@ -1,7 +1,6 @@
 """A disk that is full: nothing half-written, nothing lost, and no restart once there is room again."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.survival.small import on_a_small_disk
+from tests.survival.small import environment, on_a_small_disk
 
 
 @pytest.mark.parametrize(("kind", "megabytes"), [("sqlite", 4), ("postgresql", 24)])
@@ -25,7 +24,7 @@ def test_a_full_disk_is_said_and_leaves_each_write_once_when_there_is_room_again
         on_a_small_disk(disk, megabytes, command),
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -1,8 +1,6 @@
 """PostgreSQL goes away under load: stopped, killed, cut off in the middle of a commit, silent."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,26 +36,13 @@ def own_url(own: Cluster) -> str:
     return PostgresDatabases(own.url()).new()
 
 
-def kill(cluster: Cluster) -> None:
-    """Kill the postmaster; what it leaves behind ends when it notices."""
-    number = int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
-    children = [int(one) for one in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
-    os.kill(number, signal.SIGKILL)
-    for child in children:
-        while (
-            Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]
-        ):
-            time.sleep(0.01)
-    (cluster.data / "postmaster.pid").unlink(missing_ok=True)
-
-
 def test_nothing_is_lost_or_doubled_while_postgresql_stops_crashes_and_is_killed(
     own: Cluster, own_url: str, tmp_path: Path
 ) -> None:
     with load(own_url, tmp_path) as running:
         running.start(own_url)
         running.wait_for(50)
-        for end in (lambda: own.stop("fast"), lambda: own.stop("immediate"), lambda: kill(own)):
+        for end in (lambda: own.stop("fast"), lambda: own.stop("immediate"), own.kill):
             end()
             running.wait_for_away()
             own.start()

@@ -113,7 +113,7 @@ class _Batch:
         if not asked:
             return [message.row for message in messages]
         found = self._connection.execute(LAST_SAID, {"sessions": sorted(asked)})
-        last = {session_id: last_at for session_id, last_at in found}
+        last = {row.session_id: row.last_at for row in found}
         rows = []
         for message in messages:
             row, at = message.row, last.get(message.row["session_id"], FIRST)
