@@ -37,6 +37,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from daicho.core.errors import Conflict, Invalid
 from daicho.core.model import Base
 from daicho.core.settings import Settings
+from daicho.core.tls import warn_of_open_way
 from daicho.core.types import now, utc
 
 BUSY_SECONDS = 10.0
@@ -73,6 +74,7 @@ def anchored(url: URL) -> URL:
 def make_engine(url: URL, settings: Settings) -> Engine:
     """Create the sync engine: pool sizes from the settings, SQLite in WAL mode with its rules on."""
     if not is_sqlite(url):
+        warn_of_open_way(url)
         engine = create_engine(url, **pool_options(settings))
         _see_every_tenant(engine)
         refuse_lost_commits(engine)
@@ -117,6 +119,7 @@ def make_engine(url: URL, settings: Settings) -> Engine:
 
 def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
     """Create the async engine (PostgreSQL), with the same pool."""
+    warn_of_open_way(url)
     engine = create_async_engine(url, **pool_options(settings))
     _see_every_tenant(engine.sync_engine)
     refuse_lost_commits(engine.sync_engine)

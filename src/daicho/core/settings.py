@@ -61,6 +61,8 @@ class Postgresql(Section):
     name: str = "coding_agent"
     user: str = ""
     password: SecretStr = SecretStr("")
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
+    sslrootcert: str | None = Field(None, description="A file of certificates, or system.")
 
 
 class Pool(Section):
@@ -201,6 +203,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DATABASE_NAME": ("database", "postgresql", "name"),
     "DATABASE_USER": ("database", "postgresql", "user"),
     "DATABASE_PASSWORD": ("database", "postgresql", "password"),
+    "DATABASE_SSLMODE": ("database", "postgresql", "sslmode"),
+    "DATABASE_SSLROOTCERT": ("database", "postgresql", "sslrootcert"),
     "DB_ECHO": ("database", "echo"),
     "DAICHO_SQLITE_SYNCHRONOUS": ("database", "sqlite", "synchronous"),
     "DAICHO_CONTEXTS": ("context_storage", "base_dir"),
@@ -279,6 +283,7 @@ class Settings(BaseSettings):
             return parse_url(database.url.get_secret_value())
         if database.type == "postgresql":
             parts = database.postgresql
+            tls = {"sslmode": parts.sslmode, "sslrootcert": parts.sslrootcert}
             return URL.create(
                 "postgresql+psycopg",
                 username=parts.user or None,
@@ -286,6 +291,7 @@ class Settings(BaseSettings):
                 host=parts.host,
                 port=parts.port,
                 database=parts.name,
+                query={name: value for name, value in tls.items() if value},
             )
         if database.sqlite.path is not None:
             return parse_url(f"sqlite:///{self.context_storage.base_dir / database.sqlite.path}")

@@ -16,12 +16,12 @@ from daicho.core.access import KeyScope, allowed
 from daicho.core.errors import NotFound, Unavailable
 from daicho.core.language import Text
 from daicho.core.settings import Settings
+from daicho.core.tls import is_loopback
 from daicho.core.web import problems as problems_of
 from daicho.ledger import ROOMS, AsyncLedger
 from daicho.server import problems
 from daicho.server.auth import Door
 from daicho.server.limits import BodyLimit
-from daicho.server.network import is_loopback
 from daicho.server.sessions import Sessions
 
 log = logging.getLogger("daicho")

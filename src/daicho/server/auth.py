@@ -25,8 +25,8 @@ from daicho.core.access import KeyScope
 from daicho.core.errors import DaichoError, Unavailable
 from daicho.core.language import say
 from daicho.core.operation import Async
+from daicho.core.tls import is_loopback
 from daicho.core.types import now
-from daicho.server.network import is_loopback
 from daicho.server.problems import TITLES, problem
 from daicho.server.sessions import SESSION_SECONDS, Sessions
 from daicho.usage.keys import KEY_START, USED_EVERY, Keys

@@ -15,9 +15,10 @@ import uvicorn
 from daicho.core.errors import Invalid
 from daicho.core.language import say
 from daicho.core.settings import Settings
+from daicho.core.tls import is_loopback
 from daicho.ledger import AsyncLedger
 from daicho.server.app import create_app
-from daicho.server.network import bind, is_loopback
+from daicho.server.network import bind
 from daicho.server.sessions import Sessions
 
 SHUTDOWN_SECONDS = 3
