@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVarTuple
+from urllib.parse import unquote, urlsplit
 
 from psycopg.pq import TransactionStatus
 from sqlalchemy import (
@@ -31,7 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from daicho.core.errors import Conflict, Invalid
@@ -66,6 +67,22 @@ def anchored(url: URL) -> URL:
     if not is_sqlite(url) or is_memory(url) or str(url.database).startswith("file:"):
         return url
     return url.set(database=str(Path(url.database or "").absolute()))
+
+
+def file_of(url: URL) -> Path | None:
+    """The file that an SQLite database is; None for one in memory, and for PostgreSQL."""
+    if not is_sqlite(url) or is_memory(url):
+        return None
+    name = str(url.database)
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).absolute()
+
+
+def wal_size(file: Path) -> int:
+    """How long SQLite's log beside a file is, in bytes."""
+    try:
+        return file.with_name(f"{file.name}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 # -- engines ------------------------------------------------------------------------------------
@@ -124,6 +141,34 @@ def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
     _see_every_tenant(engine.sync_engine)
     refuse_lost_commits(engine.sync_engine)
     return engine
+
+
+def watching_engine(url: URL, settings: Settings, seconds: int) -> Engine:
+    """Create an engine that only looks: one connection, apart from those of who works.
+
+    It makes no file, changes nothing of one, and is patient for ``seconds`` at most.
+    """
+    if (file := file_of(url)) is not None:
+        readable = url.set(database=file.as_uri(), query={"mode": "ro", "uri": "true"})
+        return create_engine(readable, poolclass=NullPool, connect_args={"timeout": seconds})
+    patience = {} if "connect_timeout" in url.query else {"connect_timeout": seconds}
+    engine = create_engine(url, **pool_options(settings) | ONE, connect_args=patience)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{seconds}s'")
+
+    return engine
+
+
+ONE = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
+
+
+def takes_writes(session: Session) -> bool:
+    """Whether a server takes writes at all: one that follows another takes none (a standby)."""
+    if session.get_bind().dialect.name == "sqlite":
+        return True
+    return not session.execute(select(func.pg_is_in_recovery())).scalar_one()
 
 
 def refuse_lost_commits(engine: Engine) -> None:

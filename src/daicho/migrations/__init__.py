@@ -38,6 +38,13 @@ def prepare(database: Database) -> None:
     raise _mismatch(database.place, revision, tables)
 
 
+def check(database: Database) -> None:
+    """As ``prepare``, for who only looks: an empty database is left empty, and Outdated too."""
+    revision, tables = _state(database)
+    if revision != HEAD:
+        raise _mismatch(database.place, revision, tables)
+
+
 def current(database: Database) -> str | None:
     """Return the revision that a database is at; None if it has none."""
     return _state(database)[0]

@@ -34,7 +34,7 @@ from daicho.usage.models import ApiKey
 
 log = logging.getLogger("daicho")
 
-PUBLIC = frozenset({"/health", "/login", "/webhooks/minio"})
+PUBLIC = frozenset({"/health", "/health/live", "/health/ready", "/login", "/webhooks/minio"})
 """The paths that anyone may ask for; a webhook looks at its own token."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_BYTES = 4096
@@ -99,7 +99,7 @@ class Door:
             return await self._login(Request(scope, receive))
         if path in PUBLIC:
             return None
-        if (token := _bearer(caller)) is not None:
+        if (token := bearer(caller)) is not None:
             return None if self._sessions.accepts(token) else await self._by_key(caller, scope, token)
         method = scope.get("method")  # a websocket has none
         link = caller.query_params.get("token") if method == "GET" else None
@@ -178,7 +178,8 @@ class Door:
         return response
 
 
-def _bearer(caller: HTTPConnection) -> str | None:
+def bearer(caller: HTTPConnection) -> str | None:
+    """Return the bearer token that a request comes with, if any."""
     scheme, _, token = caller.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
