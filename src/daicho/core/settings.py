@@ -267,7 +267,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             InitSettingsSource(settings_cls, _environment()),
-            InitSettingsSource(settings_cls, _config_file(Path(CONFIG_FILE))),
+            InitSettingsSource(settings_cls, config_file(Path(CONFIG_FILE))),
         )
 
     @classmethod
@@ -353,7 +353,8 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _config_file(path: Path) -> dict[str, Any]:
+def config_file(path: Path) -> dict[str, Any]:
+    """Return what a ``config.yaml`` says to Daicho; nothing where there is none. Raises Invalid."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.orm import Session
 
 from daicho.core.engine import Database
@@ -38,13 +38,6 @@ def prepare(database: Database) -> None:
     raise _mismatch(database.place, revision, tables)
 
 
-def check(database: Database) -> None:
-    """As ``prepare``, for who only looks: an empty database is left empty, and Outdated too."""
-    revision, tables = _state(database)
-    if revision != HEAD:
-        raise _mismatch(database.place, revision, tables)
-
-
 def current(database: Database) -> str | None:
     """Return the revision that a database is at; None if it has none."""
     return _state(database)[0]
@@ -53,6 +46,14 @@ def current(database: Database) -> str | None:
 def revision(session: Session) -> str | None:
     """The revision that a session's database is at."""
     found: str | None = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def revision_of(connection: Connection) -> str | None:
+    """As ``revision``, by a connection; None where there is no history at all."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
 
 
