@@ -185,6 +185,9 @@ class Server(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(8765, ge=0, le=65535)
+    public_name: str | None = Field(
+        None, description="The name by which a proxy with TLS on this machine makes it known: daicho.example."
+    )
     token: SecretStr | None = Field(
         None, description="The bearer token; at least 16 characters. Unset: a new one at every start."
     )
@@ -221,6 +224,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DAICHO_WEBHOOK_TOKEN": ("members", "webhook_token"),
     "DAICHO_HOST": ("server", "host"),
     "DAICHO_PORT": ("server", "port"),
+    "DAICHO_PUBLIC_NAME": ("server", "public_name"),
     "DAICHO_TOKEN": ("server", "token"),
 }
 """Each environment variable (and ``.env`` name) and the place in ``config.yaml`` that it overrides."""

@@ -109,6 +109,7 @@ def create_app(
         tenants=ledger.usage,
         allowed=_allowed(app),
         loopback=is_loopback(settings.server.host),
+        public_name=settings.server.public_name,
         cookie=f"daicho-{settings.server.port}",
     )
     return app

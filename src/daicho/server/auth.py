@@ -50,6 +50,7 @@ class Door:
         tenants: the tenants' keys.
         allowed: which scopes of these may make a request.
         loopback: whether the server listens on loopback only.
+        public_name: the one other name that such a server answers to, by way of a proxy.
         cookie: the session cookie's name.
     """
 
@@ -61,6 +62,7 @@ class Door:
         tenants: Keys[Async],
         allowed: Callable[[Scope], frozenset[KeyScope]],
         loopback: bool,
+        public_name: str | None = None,
         cookie: str = "daicho",
     ) -> None:
         self._app = app
@@ -69,6 +71,7 @@ class Door:
         self._allowed = allowed
         self._noting: dict[str, asyncio.Task[None]] = {}
         self._loopback = loopback
+        self._public_name = public_name.lower() if public_name else None
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +94,7 @@ class Door:
 
     async def _answer(self, caller: HTTPConnection, scope: Scope, receive: Receive) -> Response | None:
         """Return what to say instead of letting the caller in; None lets them in."""
-        if self._loopback and not _to_loopback(caller):
+        if self._loopback and not _to_loopback(caller, self._public_name):
             detail = say("This server answers to 127.0.0.1 only.", "127.0.0.1 でのみ応答します。")
             return _refused(caller, 421, detail)
         path = caller.url.path
@@ -184,11 +187,12 @@ def bearer(caller: HTTPConnection) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _to_loopback(caller: HTTPConnection) -> bool:
+def _to_loopback(caller: HTTPConnection, public_name: str | None) -> bool:
     """Whether a request is addressed to loopback by name; one without a name is no browser's."""
     host = caller.headers.get("host")
     try:
-        return host is None or is_loopback(urlsplit(f"//{host}").hostname or "")
+        name = "" if host is None else urlsplit(f"//{host}").hostname or ""
+        return host is None or is_loopback(name) or (public_name is not None and name == public_name)
     except ValueError:
         return False
 
