@@ -62,7 +62,7 @@ class Postgresql(Section):
     user: str = ""
     password: SecretStr = SecretStr("")
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
-    sslrootcert: str | None = Field(None, description="A file of certificates, or system.")
+    sslrootcert: str | None = Field(None, description="A file of the authorities' certificates.")
 
 
 class Pool(Section):

@@ -74,10 +74,11 @@ def warn_of_open_way(url: URL) -> None:
     log.warning(
         say(
             f"connections to PostgreSQL on {there} may be read on the way (sslmode={mode(url)}); add"
-            " ?sslmode=verify-full&sslrootcert=system to DATABASE_URL, or set DATABASE_SSLMODE",
+            " ?sslmode=verify-full&sslrootcert=FILE to DATABASE_URL, or set DATABASE_SSLMODE and"
+            " DATABASE_SSLROOTCERT (docs/operations.md)",
             f"{there} の PostgreSQL への通信は、途中で読まれるおそれがあります (sslmode={mode(url)})。"
-            "DATABASE_URL に ?sslmode=verify-full&sslrootcert=system を付けるか、"
-            "DATABASE_SSLMODE を設定してください",
+            "DATABASE_URL に ?sslmode=verify-full&sslrootcert=FILE を付けるか、"
+            "DATABASE_SSLMODE と DATABASE_SSLROOTCERT を設定してください (docs/operations.ja.md)",
         )
     )
 

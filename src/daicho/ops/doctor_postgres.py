@@ -107,8 +107,8 @@ def _tls(connection: Connection, database: Database) -> Iterator[Finding]:
                 + ("なりすましを防げません" if way is Way.ENCRYPTED else " TLS が保証されません"),
             ),
             Text(
-                "set DATABASE_SSLMODE=verify-full and DATABASE_SSLROOTCERT (system, or the authority's file)",
-                "DATABASE_SSLMODE=verify-full と DATABASE_SSLROOTCERT (system か認証局のファイル) を設定",
+                "set DATABASE_SSLMODE=verify-full and DATABASE_SSLROOTCERT (the authority's certificates)",
+                "DATABASE_SSLMODE=verify-full と DATABASE_SSLROOTCERT (認証局の証明書ファイル) を設定",
             ),
         )
 
