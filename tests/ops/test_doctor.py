@@ -104,6 +104,12 @@ def test_settings_that_cannot_be_and_a_database_that_is_away_are_findings(tmp_pa
     assert bad(away) == {"database": State.FAIL}
     assert "check that the database runs" in away["database"].message.en
     assert "contexts" in away
+    assert "name a file" in said(found(f"sqlite:///{tmp_path}")["database"])
+    (tmp_path / "rubbish.db").write_text("rubbish " * 100)
+    assert "is it an SQLite database?" in found(f"sqlite:///{tmp_path}/rubbish.db")["database"].message.en
+    Path("config.yaml").write_text("database: [")
+    assert [one.name for one in examine(Settings) if one.state is State.FAIL] == ["settings"]
+    Path("config.yaml").unlink()
     folder = found(f"sqlite:///{tmp_path}/nowhere/ledger.db")
     assert "mkdir -p" in said(folder["database"])
 

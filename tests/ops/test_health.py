@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 from daicho import AsyncLedger, Ledger, Settings, migrations
 from daicho.core.engine import Database
@@ -201,6 +202,16 @@ def test_a_volume_that_really_is_full(new_sqlite: Any, tmp_path: Path) -> None:
         database.close()
     finally:
         subprocess.run(["umount", "-l", str(volume)], check=True)
+
+
+def test_who_looks_changes_nothing_and_makes_no_file(sqlite_url: str, tmp_path: Path) -> None:
+    with watched(sqlite_url) as (database, _), database.watching(1).connect() as connection:
+        with pytest.raises(OperationalError, match="readonly"):
+            connection.exec_driver_sql("DELETE FROM calls")
+    nowhere = open_database(f"sqlite:///{tmp_path / 'nowhere.db'}", Settings())
+    assert {"database", "migrations"} <= set(failing(Readiness(nowhere, PLENTY).look()))
+    nowhere.close()
+    assert not (tmp_path / "nowhere.db").exists()
 
 
 def test_many_who_ask_at_once_are_one_look(postgres_url: str) -> None:

@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from daicho.core.errors import DaichoError
 from daicho.core.language import Text
 from daicho.core.settings import CONFIG_FILE, ENVIRONMENT, Settings, config_file
 from daicho.core.tls import is_loopback
@@ -35,8 +36,11 @@ def settings_origin() -> Iterator[Finding]:
         f"{' and '.join(there) or 'none'} in {folder}",
         f"{folder} の {'、'.join(there)}" if there else f"{folder} にはありません",
     )
-    dotenv = {name: value for name, value in dotenv_values(DOTENV, encoding="utf-8").items() if value}
-    config = config_file(Path(CONFIG_FILE))
+    try:
+        dotenv = {name: value for name, value in dotenv_values(DOTENV, encoding="utf-8").items() if value}
+        config = config_file(Path(CONFIG_FILE))
+    except (DaichoError, UnicodeDecodeError):
+        return  # who reads the settings says it
     for name, path in ENVIRONMENT.items():
         if value := os.environ.get(name):
             origin = Text("environment", "環境変数")

@@ -54,6 +54,14 @@ def before(database: Database) -> Iterator[Finding]:
             ),
         )
         return
+    if file.is_dir():
+        yield Finding(
+            "database",
+            State.FAIL,
+            Text(f"{file} is a folder", f"{file} はフォルダーです"),
+            Text("let DATABASE_URL name a file", "DATABASE_URL にファイルを指定してください"),
+        )
+        return
     if not file.exists():
         yield Finding(
             "database",
