@@ -136,11 +136,12 @@ def test_the_guides_commands_exist() -> None:
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in GUIDES]
     named = re.findall(r"`(daicho [a-z][^`]*)`", "".join(texts))
     lines = "".join(blocks(GUIDES[0], "sh")).replace("\\\n", " ").splitlines()
-    words = [shlex.split(line, comments=True) for line in [*named, *lines]]
-    asked = [line for line in words if line and line[0] == "daicho"]
+    plain = [line.split(" #")[0].rstrip() for line in [*named, *lines]]
+    ours = [re.match(r"(?:.*\s)?daicho(?:-run(?: --owner)?)? (.*)", line) for line in plain]
+    asked = [shlex.split(found[1]) for found in ours if found]
     assert len(asked) > 12
     root: Any = typer.main.get_command(application())
-    for _, *rest in asked:
+    for rest in asked:
         command = root
         for word in rest:
             if not (below := getattr(command, "commands", {})) or word.startswith("-"):

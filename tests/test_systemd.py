@@ -75,6 +75,22 @@ def test_a_unit_runs_daicho_as_its_own_user_in_its_own_folder(path: Path) -> Non
     assert words[0] in {"serve", "db"}
 
 
+@pytest.mark.parametrize("owner", [False, True])
+def test_daicho_by_hand_is_daicho_as_the_service_runs_it(owner: bool, tmp_path: Path) -> None:
+    (tmp_path / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "systemd-run").chmod(0o755)
+    command = [str(FOLDER / "daicho-run"), *(["--owner"] if owner else []), "calls", "search", "a b"]
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert said[said.index(PROGRAM) :] == [PROGRAM, "calls", "search", "a b"]
+    service = Unit(FOLDER / "daicho.service")["Service"]
+    for name in ("User", "UMask", "WorkingDirectory", "EnvironmentFile"):
+        assert f"--property={name}={service[name]}" in said
+    assert ("--property=EnvironmentFile=-/etc/daicho/owner.env" in said) is owner
+
+
 def test_every_timer_starts_a_service_that_is_there() -> None:
     timers = sorted(path.stem for path in FOLDER.glob("*.timer"))
     assert timers == [path.stem for path in SERVICES if Unit(path)["Service"]["Type"] == "oneshot"]

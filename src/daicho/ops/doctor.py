@@ -130,7 +130,7 @@ def _database(database: Database, *, deep: bool) -> Iterator[Finding]:
         (first, *more) = list(_asked([(name, partial(_looked, database, look, seconds))], seconds))
         yield first
         yield from more
-        if name == "database" and first.state is State.FAIL:
+        if first.state is State.FAIL and name in {"database", "schema"}:
             return
     if deep:
         yield from _asked([("usage sums", partial(_sums, database))], DEEP_SECONDS)

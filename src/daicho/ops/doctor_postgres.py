@@ -124,7 +124,9 @@ def _login(connection: Connection) -> Iterator[Finding]:
     ).one()
     what = [
         Text("a superuser", "スーパーユーザー") if superuser else None,
-        Text("above row-level security (BYPASSRLS)", "BYPASSRLS を持つロール") if bypasses else None,
+        Text("above row-level security (BYPASSRLS)", "BYPASSRLS を持つロール")
+        if bypasses and not superuser
+        else None,
         Text("the tables' owner", "表の所有者") if owner and not superuser else None,
     ]
     more = [one for one in what if one is not None]
