@@ -13,7 +13,7 @@ from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.faces import Faces, both_faces
 from tests.postgres import Cluster
 
-pytest_plugins = ["tests.serving"]
+pytest_plugins = ["tests.serving", "tests.tls_server"]
 
 DATABASES = ("sqlite", "postgresql")
 

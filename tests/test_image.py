@@ -54,10 +54,33 @@ def test_the_wheel_builds_from_what_the_image_copies(tmp_path: Path) -> None:
 
 
 def test_the_image_is_small_and_its_user_no_one() -> None:
-    bases = {rest.split()[0] for word, rest in instructions() if word == "FROM"}
-    assert bases == {"python:3.13-slim"}
+    *made, last = (rest.split()[0] for word, rest in instructions() if word == "FROM")
+    assert (made, last) == (["python:3.13-slim-trixie", "postgres:16-trixie"], "python:3.13-slim-trixie")
     assert re.fullmatch(r"([1-9]\d{3,}):\1", of_image("USER"))
     assert of_image("STOPSIGNAL") == "SIGTERM"
     assert not any("apt" in rest.split() for word, rest in instructions() if word == "RUN")
     (contexts,) = re.findall(r"DAICHO_CONTEXTS=(\S+)", of_image("ENV"))
     assert contexts in of_image("RUN").split()  # made in the image, or the volume would be root's
+
+
+def test_postgresqls_clients_come_with_what_they_need_and_run(tmp_path: Path) -> None:
+    """By the very lines of the Dockerfile, with programs that are linked as the image's are."""
+    (gathered,) = [rest for word, rest in instructions() if word == "RUN" and "/client" in rest]
+    programs = {name: shutil.which(name) for name in ("ls", "cp")}  # any that need libraries
+    for name, stand_in in (("pg_dump", "ls"), ("pg_restore", "cp")):
+        gathered = gathered.replace(f"/usr/lib/postgresql/16/bin/{name}", f"{tmp_path}/{name}")
+        shutil.copy(str(programs[stand_in]), tmp_path / name)
+    made = gathered.replace("/client", f"{tmp_path}/client")
+    subprocess.run(["sh", "-ec", made], check=True)
+    libraries = {path.name.split(".so")[0] for path in (tmp_path / "client" / "lib").iterdir()}
+    assert libraries
+    assert not libraries & {"libc", "libm", "libpthread", "ld-linux-x86-64"}
+    written = of_image("RUN")
+    written = written[written.index("for name in") :]
+    (tmp_path / "bin").mkdir()
+    for was, is_ in (("/opt/postgresql", f"{tmp_path}/client"), ("/usr/local/bin", f"{tmp_path}/bin")):
+        written = written.replace(was, is_)
+    subprocess.run(["sh", "-ec", written], check=True)
+    done = subprocess.run([tmp_path / "bin" / "pg_dump", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout

@@ -147,7 +147,7 @@ def test_what_says_nothing_of_keys_is_the_operators(one_server: Running, sqlite_
     assert len(unmarked) > 20
     with one_server.client(key) as client:
         for method, path, _ in unmarked:
-            if path in {"/health", "/login"} or path.startswith("/webhooks/"):
+            if path.startswith(("/health", "/login", "/webhooks/")):
                 continue
             answer = client.request(method, re.sub(r"\{[^}]*\}", "x", path), content=b"{")
             assert answer.status_code == 403, (method, path)

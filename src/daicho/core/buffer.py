@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 
 from daicho.core.dialect import keep_to
 from daicho.core.errors import Unavailable
-from daicho.core.writer import BatchWrite
+from daicho.core.writer import BatchWrite, Load
 
 log = logging.getLogger("daicho")
 R = TypeVar("R")
@@ -142,9 +142,16 @@ class Buffer:
         self._closing = threading.Event()
         self._deadline = 0.0
         self._given_up: Unavailable | None = None
+        self._since: float | None = None
         self._thread = threading.Thread(target=self._work, name="daicho-buffer", daemon=True)
         self._thread.start()
         atexit.register(self.close)
+
+    @property
+    def load(self) -> Load:
+        """How the buffer is doing."""
+        since = self._since
+        return Load(len(self._queue), self._size, monotonic() - since if since else 0.0)
 
     def put(self, room: str, write: BatchWrite, item: object, tenant: str | None) -> Receipt[Any]:
         """Add an item. Waits while the buffer is full; raises Unavailable once it is closed."""
@@ -202,12 +209,14 @@ class Buffer:
 
     def _work(self) -> None:
         while some := self._take():
+            self._since = monotonic()
             try:
                 for (write, tenant), group in groupby(some, key=lambda one: (one.write, one.tenant)):
                     self._write(write, tenant, list(group))
             except BaseException as error:  # whatever it is, others rely on this thread
                 log.exception("%d buffered items were not written", len(some))
                 _answer(some, error)
+            self._since = None
 
     def _take(self) -> list[Waiting]:
         """Wait until there is enough, or something has waited long enough; give it."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, cast
+from urllib.parse import unquote, urlsplit
 
 from psycopg.pq import TransactionStatus
 from sqlalchemy import (
@@ -33,13 +34,14 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from daicho.core.answering import KEEPALIVES, Answered, AsyncAnswered
 from daicho.core.errors import Conflict, Invalid
 from daicho.core.model import Base
 from daicho.core.settings import Settings
+from daicho.core.tls import warn_of_open_way
 from daicho.core.types import now, utc
 
 BUSY_SECONDS = 10.0
@@ -76,12 +78,29 @@ def anchored(url: URL) -> URL:
     return url.set(database=str(Path(url.database or "").absolute()))
 
 
+def file_of(url: URL) -> Path | None:
+    """The file that an SQLite database is; None for one in memory, and for PostgreSQL."""
+    if not is_sqlite(url) or is_memory(url):
+        return None
+    name = str(url.database)
+    return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).absolute()
+
+
+def wal_size(file: Path) -> int:
+    """How long SQLite's log beside a file is, in bytes."""
+    try:
+        return file.with_name(f"{file.name}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 # -- engines ------------------------------------------------------------------------------------
 
 
 def make_engine(url: URL, settings: Settings) -> Engine:
     """Create the sync engine: pool sizes from the settings, SQLite in WAL mode with its rules on."""
     if not is_sqlite(url):
+        warn_of_open_way(url)
         connect = answered(Answered, settings)
         engine = create_engine(url, connect_args=connect_options(url, settings), **pool_options(settings))
         event.listen(engine, "do_connect", lambda _, record, args, given: connect.connect(*args, **given))
@@ -131,6 +150,7 @@ def make_engine(url: URL, settings: Settings) -> Engine:
 
 def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
     """Create the async engine (PostgreSQL), with the same pool."""
+    warn_of_open_way(url)
     options = connect_options(url, settings) | {"async_creator_fn": answered(AsyncAnswered, settings).connect}
     engine = create_async_engine(url, connect_args=options, **pool_options(settings))
     _see_every_tenant(engine.sync_engine)
@@ -157,6 +177,34 @@ def _leave_read_only_servers(engine: Engine) -> None:
     def leave(context: ExceptionContext) -> None:
         if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
             context.is_disconnect = True
+
+
+def watching_engine(url: URL, settings: Settings, seconds: int) -> Engine:
+    """Create an engine that only looks: one connection, apart from those of who works.
+
+    It makes no file, changes nothing of one, and is patient for ``seconds`` at most.
+    """
+    if (file := file_of(url)) is not None:
+        readable = url.set(database=file.as_uri(), query={"mode": "ro", "uri": "true"})
+        return create_engine(readable, poolclass=NullPool, connect_args={"timeout": seconds})
+    patience = {} if "connect_timeout" in url.query else {"connect_timeout": seconds}
+    engine = create_engine(url, **pool_options(settings) | ONE, connect_args=patience)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{seconds}s'")
+
+    return engine
+
+
+ONE = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
+
+
+def takes_writes(session: Session) -> bool:
+    """Whether a server takes writes at all: one that follows another takes none (a standby)."""
+    if session.get_bind().dialect.name == "sqlite":
+        return True
+    return not session.execute(select(func.pg_is_in_recovery())).scalar_one()
 
 
 def refuse_lost_commits(engine: Engine) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 from tenacity import AsyncRetrying, Retrying
 
 from daicho.core import dialect, retry
@@ -31,7 +32,7 @@ from daicho.core.lent import Lent, Line, lending_engine, tell_of_ends
 from daicho.core.settings import Settings
 from daicho.core.threads import caller, in_thread, surely_in_thread
 from daicho.core.turn import WriteTurn
-from daicho.core.writer import Writer
+from daicho.core.writer import Load, Writer
 
 BESIDE = 16
 """Requests that tasks have under way at once at the places beside a database."""
@@ -138,6 +139,23 @@ class Database:
     def _writers(self) -> Executor:
         # SQLite has one writer at a time: more threads would only wait for each other.
         return self._part("writers", lambda: ThreadPoolExecutor(1, thread_name_prefix="daicho-write"))
+
+    # -- how they are doing ------------------------------------------------------------------------
+
+    def watching(self, seconds: int) -> Engine:
+        """The engine of who only looks how the database is, for ``seconds`` at most: it holds up nobody."""
+        return self._part("watching", lambda: dialect.watching_engine(self.url, self.settings, seconds))
+
+    def loads(self) -> dict[str, Load]:
+        """How the writer and the buffer are doing, those that are in use."""
+        queues = {name: self._parts.get(name) for name in ("writer", "buffer")}
+        return {name: part.load for name, part in queues.items() if isinstance(part, Writer | Buffer)}
+
+    def pools(self) -> list[QueuePool]:
+        """The pools of connections that are in use: threads' and, on PostgreSQL, tasks'."""
+        engines = (self._parts.get("engine"), self._parts.get("async_engine"))
+        pools = (engine.pool for engine in engines if isinstance(engine, Engine | AsyncEngine))
+        return [pool for pool in pools if isinstance(pool, QueuePool)]
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -360,14 +378,16 @@ class Database:
                 threads.shutdown(wait=True)
         if isinstance(changes := parts.get("changes"), ChangeFeed):
             changes.close()
-        if isinstance(engine := parts.get("engine"), Engine):
-            engine.dispose()
+        for name in ("engine", "watching"):
+            if isinstance(engine := parts.get(name), Engine):
+                engine.dispose()
         return parts
 
     def after_fork(self) -> None:
         """In a forked child: forget the parent's sockets, threads and locks, without closing them."""
-        if isinstance(engine := self._parts.get("engine"), Engine):
-            engine.dispose(close=False)
+        for name in ("engine", "watching"):
+            if isinstance(engine := self._parts.get(name), Engine):
+                engine.dispose(close=False)
         self._start()
 
 

@@ -61,6 +61,8 @@ class Postgresql(Section):
     name: str = "coding_agent"
     user: str = ""
     password: SecretStr = SecretStr("")
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
+    sslrootcert: str | None = Field(None, description="A file of the authorities' certificates.")
 
 
 class Pool(Section):
@@ -187,6 +189,9 @@ class Server(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(8765, ge=0, le=65535)
+    public_name: str | None = Field(
+        None, description="The name by which a proxy with TLS on this machine makes it known: daicho.example."
+    )
     token: SecretStr | None = Field(
         None, description="The bearer token; at least 16 characters. Unset: a new one at every start."
     )
@@ -205,6 +210,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DATABASE_NAME": ("database", "postgresql", "name"),
     "DATABASE_USER": ("database", "postgresql", "user"),
     "DATABASE_PASSWORD": ("database", "postgresql", "password"),
+    "DATABASE_SSLMODE": ("database", "postgresql", "sslmode"),
+    "DATABASE_SSLROOTCERT": ("database", "postgresql", "sslrootcert"),
     "DB_ECHO": ("database", "echo"),
     "DAICHO_SQLITE_SYNCHRONOUS": ("database", "sqlite", "synchronous"),
     "DAICHO_CONTEXTS": ("context_storage", "base_dir"),
@@ -221,6 +228,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DAICHO_WEBHOOK_TOKEN": ("members", "webhook_token"),
     "DAICHO_HOST": ("server", "host"),
     "DAICHO_PORT": ("server", "port"),
+    "DAICHO_PUBLIC_NAME": ("server", "public_name"),
     "DAICHO_TOKEN": ("server", "token"),
 }
 """Each environment variable (and ``.env`` name) and the place in ``config.yaml`` that it overrides."""
@@ -267,7 +275,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             InitSettingsSource(settings_cls, _environment()),
-            InitSettingsSource(settings_cls, _config_file(Path(CONFIG_FILE))),
+            InitSettingsSource(settings_cls, config_file(Path(CONFIG_FILE))),
         )
 
     @classmethod
@@ -283,6 +291,7 @@ class Settings(BaseSettings):
             return parse_url(database.url.get_secret_value())
         if database.type == "postgresql":
             parts = database.postgresql
+            tls = {"sslmode": parts.sslmode, "sslrootcert": parts.sslrootcert}
             return URL.create(
                 "postgresql+psycopg",
                 username=parts.user or None,
@@ -290,6 +299,7 @@ class Settings(BaseSettings):
                 host=parts.host,
                 port=parts.port,
                 database=parts.name,
+                query={name: value for name, value in tls.items() if value},
             )
         if database.sqlite.path is not None:
             return parse_url(f"sqlite:///{self.context_storage.base_dir / database.sqlite.path}")
@@ -351,7 +361,8 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _config_file(path: Path) -> dict[str, Any]:
+def config_file(path: Path) -> dict[str, Any]:
+    """Return what a ``config.yaml`` says to Daicho; nothing where there is none. Raises Invalid."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -11,7 +11,8 @@ import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,20 @@ BatchWrite = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 GATHER_SECONDS = 0.0005
 """How long the writer waits for the callers of its last batch to come back with their next item."""
+
+
+class Load(NamedTuple):
+    """How a queue and the thread behind it are doing.
+
+    Attributes:
+        waiting: how many items wait.
+        limit: how many may.
+        seconds: how long what is being written has been so.
+    """
+
+    waiting: int
+    limit: int
+    seconds: float
 
 
 class Append:
@@ -112,8 +127,15 @@ class Writer:
         self._closing = False
         self._wanted = 1
         self._callers = 1
+        self._since: float | None = None
         self._thread = threading.Thread(target=self._work, name="daicho-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def load(self) -> Load:
+        """How the writer is doing."""
+        since = self._since
+        return Load(len(self._queue), self._limit, monotonic() - since if since else 0.0)
 
     def submit(self, write: BatchWrite, item: object) -> Any:
         """Write an item with whatever else is waiting; return its result once it is durable.
@@ -165,7 +187,9 @@ class Writer:
 
     def _work(self) -> None:
         while batch := self._take():
+            self._since = monotonic()
             self._commit([append for append in batch if not append.abandoned])
+            self._since = None
             deliver(batch)
 
     def _take(self) -> list[Append]:

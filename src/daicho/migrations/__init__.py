@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.orm import Session
 
 from daicho.core.engine import Database
@@ -46,6 +46,14 @@ def current(database: Database) -> str | None:
 def revision(session: Session) -> str | None:
     """The revision that a session's database is at."""
     found: str | None = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def revision_of(connection: Connection) -> str | None:
+    """As ``revision``, by a connection; None where there is no history at all."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
 
 

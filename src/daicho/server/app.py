@@ -1,30 +1,26 @@
 """The application: every room's routes under ``/api/v1``, the console beside them, the door before all."""
 
 import importlib
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
-from daicho import __version__, migrations
+from daicho import __version__
 from daicho.core.access import KeyScope, allowed
-from daicho.core.errors import NotFound, Unavailable
+from daicho.core.errors import NotFound
 from daicho.core.language import Text
 from daicho.core.settings import Settings
-from daicho.core.web import problems as problems_of
+from daicho.core.tls import is_loopback
 from daicho.ledger import ROOMS, AsyncLedger
-from daicho.server import problems
+from daicho.ops.health import Readiness
+from daicho.server import health, problems
 from daicho.server.auth import Door
 from daicho.server.limits import BodyLimit
-from daicho.server.network import is_loopback
 from daicho.server.sessions import Sessions
-
-log = logging.getLogger("daicho")
 
 BODY_BYTES = 20 * 1024 * 1024
 """The largest request that is read."""
@@ -39,30 +35,6 @@ ask too, its API key (`dk_…`) is one. Errors are `application/problem+json`.
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 BEARER = HTTPBearer(auto_error=False, description="`DAICHO_TOKEN`, or the token that `daicho serve` printed.")
 """For the API's description only: the door has looked at the token before."""
-
-meta = APIRouter(tags=["meta"], responses=problems_of(503))
-
-
-class Health(BaseModel):
-    """The server answers and so does its database."""
-
-    status: str
-    revision: str | None
-
-
-@meta.get("/health")
-async def health(request: Request) -> Health:
-    """Whether the database answers; 503 if it does not. Anyone may ask."""
-    ledger: AsyncLedger = request.app.state.ledger
-    try:
-        revision = await ledger.database.run_async(migrations.revision, writes=False)
-    except Unavailable as error:  # it names host and user, which are not for anyone
-        log.warning("not healthy: %s", error)
-        raise Unavailable(
-            "the database does not answer as it should; the server's log says why",
-            "データベースが正しく応答しません。詳しくはサーバーのログを見てください",
-        ) from None
-    return Health(status="ok", revision=revision)
 
 
 def _allowed(app: FastAPI) -> Callable[[Scope], frozenset[KeyScope]]:
@@ -114,7 +86,8 @@ def create_app(
     )
     app.state.ledger = ledger
     problems.install(app)
-    app.include_router(meta)
+    app.state.readiness = Readiness(ledger.database)
+    app.include_router(health.router)
     for room in ROOMS:
         routes = importlib.import_module(f"daicho.{room}.routes")
         app.include_router(routes.router, prefix="/api/v1", dependencies=[Depends(BEARER)])
@@ -129,12 +102,14 @@ def create_app(
     app.add_middleware(BodyLimit, limit=BODY_BYTES, streams=STREAMS)
     token = settings.server.token
     keys = sessions or Sessions(token.get_secret_value() if token else None)
+    app.state.sessions = keys
     app.add_middleware(
         Door,
         sessions=keys,
         tenants=ledger.usage,
         allowed=_allowed(app),
         loopback=is_loopback(settings.server.host),
+        public_name=settings.server.public_name,
         cookie=f"daicho-{settings.server.port}",
     )
     return app

@@ -25,8 +25,8 @@ from daicho.core.access import KeyScope
 from daicho.core.errors import DaichoError, Unavailable
 from daicho.core.language import say
 from daicho.core.operation import Async
+from daicho.core.tls import is_loopback
 from daicho.core.types import now
-from daicho.server.network import is_loopback
 from daicho.server.problems import TITLES, problem
 from daicho.server.sessions import SESSION_SECONDS, Sessions
 from daicho.usage.keys import KEY_START, USED_EVERY, Keys
@@ -34,7 +34,7 @@ from daicho.usage.models import ApiKey
 
 log = logging.getLogger("daicho")
 
-PUBLIC = frozenset({"/health", "/login", "/webhooks/minio"})
+PUBLIC = frozenset({"/health", "/health/live", "/health/ready", "/login", "/webhooks/minio"})
 """The paths that anyone may ask for; a webhook looks at its own token."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_BYTES = 4096
@@ -50,6 +50,7 @@ class Door:
         tenants: the tenants' keys.
         allowed: which scopes of these may make a request.
         loopback: whether the server listens on loopback only.
+        public_name: the one other name that such a server answers to, by way of a proxy.
         cookie: the session cookie's name.
     """
 
@@ -61,6 +62,7 @@ class Door:
         tenants: Keys[Async],
         allowed: Callable[[Scope], frozenset[KeyScope]],
         loopback: bool,
+        public_name: str | None = None,
         cookie: str = "daicho",
     ) -> None:
         self._app = app
@@ -69,6 +71,7 @@ class Door:
         self._allowed = allowed
         self._noting: dict[str, asyncio.Task[None]] = {}
         self._loopback = loopback
+        self._public_name = public_name.lower() if public_name else None
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +94,7 @@ class Door:
 
     async def _answer(self, caller: HTTPConnection, scope: Scope, receive: Receive) -> Response | None:
         """Return what to say instead of letting the caller in; None lets them in."""
-        if self._loopback and not _to_loopback(caller):
+        if self._loopback and not _to_loopback(caller, self._public_name):
             detail = say("This server answers to 127.0.0.1 only.", "127.0.0.1 でのみ応答します。")
             return _refused(caller, 421, detail)
         path = caller.url.path
@@ -99,7 +102,7 @@ class Door:
             return await self._login(Request(scope, receive))
         if path in PUBLIC:
             return None
-        if (token := _bearer(caller)) is not None:
+        if (token := bearer(caller)) is not None:
             return None if self._sessions.accepts(token) else await self._by_key(caller, scope, token)
         method = scope.get("method")  # a websocket has none
         link = caller.query_params.get("token") if method == "GET" else None
@@ -178,16 +181,18 @@ class Door:
         return response
 
 
-def _bearer(caller: HTTPConnection) -> str | None:
+def bearer(caller: HTTPConnection) -> str | None:
+    """Return the bearer token that a request comes with, if any."""
     scheme, _, token = caller.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _to_loopback(caller: HTTPConnection) -> bool:
+def _to_loopback(caller: HTTPConnection, public_name: str | None) -> bool:
     """Whether a request is addressed to loopback by name; one without a name is no browser's."""
     host = caller.headers.get("host")
     try:
-        return host is None or is_loopback(urlsplit(f"//{host}").hostname or "")
+        name = "" if host is None else urlsplit(f"//{host}").hostname or ""
+        return host is None or is_loopback(name) or (public_name is not None and name == public_name)
     except ValueError:
         return False
 

@@ -1,20 +1,9 @@
-"""Addresses: what is loopback, and a socket that is bound before anything is said about it."""
+"""A socket that is bound before anything is said about it."""
 
 import errno
 import socket
-from ipaddress import ip_address
 
 from daicho.core.errors import Invalid
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def bind(host: str, port: int) -> socket.socket:

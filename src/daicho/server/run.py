@@ -15,9 +15,11 @@ import uvicorn
 from daicho.core.errors import Invalid
 from daicho.core.language import say
 from daicho.core.settings import Settings
+from daicho.core.tls import is_loopback
 from daicho.ledger import AsyncLedger
 from daicho.server.app import create_app
-from daicho.server.network import bind, is_loopback
+from daicho.server.manager import tell_manager
+from daicho.server.network import bind
 from daicho.server.sessions import Sessions
 
 SHUTDOWN_SECONDS = 3
@@ -50,6 +52,8 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
             port = listener.getsockname()[1]
             bound = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
             base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            if settings.server.public_name:
+                base = f"https://{settings.server.public_name}"
             token = settings.server.token
             sessions = Sessions(
                 token.get_secret_value() if token else None, lambda new: _next_link(base, new)
@@ -83,7 +87,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._ledger = ledger
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        tell_manager("READY=1")
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tell_manager("STOPPING=1")
         await asyncio.to_thread(self._ledger.database.changes.close)
         patience = asyncio.get_running_loop().call_later(SHUTDOWN_SECONDS, self._drop_everyone)
         await super().shutdown(sockets)
