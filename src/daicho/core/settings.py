@@ -178,6 +178,17 @@ class Chats(Section):
         return backend.strip().lower() if isinstance(backend, str) else backend
 
 
+class Backup(Section):
+    """``backup``: where backups go, and which of them stay."""
+
+    to: str = Field("backups", description="A folder, or s3://bucket/prefix. The default one is made.")
+    keep: int | None = Field(None, ge=1, description="So many of the newest stay; unset: all.")
+    days: int | None = Field(None, ge=1, le=36_500, description="Those of so many days stay; unset: all.")
+    scratch: SecretStr | None = Field(
+        None, description="The PostgreSQL server whose scratch databases backups are verified in."
+    )
+
+
 class Server(Section):
     """``server``: what ``daicho serve`` listens on and whom it lets in."""
 
@@ -215,6 +226,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "CHATLOG_TABLE": ("chats", "dynamodb", "table"),
     "DAICHO_MEMBERS_SOURCE": ("members", "source"),
     "DAICHO_WEBHOOK_TOKEN": ("members", "webhook_token"),
+    "DAICHO_BACKUP_TO": ("backup", "to"),
+    "DAICHO_BACKUP_SCRATCH": ("backup", "scratch"),
     "DAICHO_HOST": ("server", "host"),
     "DAICHO_PORT": ("server", "port"),
     "DAICHO_TOKEN": ("server", "token"),
@@ -243,6 +256,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     members: Members = Members()
     chats: Chats = Chats()
+    backup: Backup = Backup()
     server: Server = Server()
 
     def __init__(self, **values: Any) -> None:
