@@ -168,7 +168,10 @@ def restore(
     found = _chosen(kind, place, name)
     if found.manifest is None or found.wrong is not None:
         wrong = found.wrong or Text("cannot be checked", "確かめられません")
-        raise Invalid(*(f"{place.uri(found.name)}: {text}" for text in wrong))
+        raise Invalid(
+            f"{place.uri(found.name)}: {wrong.en}; name another one (daicho db backups)",
+            f"{place.uri(found.name)}: {wrong.ja}。別のものを指定してください (daicho db backups)",
+        )
     manifest = found.manifest
     _check_kind(kind, manifest.kind, found.name)
     check_revision(manifest.revision, found.name)
@@ -183,6 +186,8 @@ def restore_file(
     """As ``restore``, from a file: a backup with its side file beside it, or a bare copy without one."""
     if (file.parent / (file.name + SIDE)).exists():
         return restore(database, Folder(file.parent), file.name, force=force, steps=steps)
+    if not file.is_file():
+        raise Invalid(f"{file}: there is no such file", f"{file}: ファイルがありません")
     kind = kind_of(database, steps)
     ending = next((one for one, ending in ENDINGS.items() if ending == file.suffix), kind.name)
     _check_kind(kind, ending, file.name)
@@ -299,7 +304,7 @@ def _chosen(kind: Kind, place: Place, name: str) -> Stored:
             "復元するものを指定してください (daicho db backups)",
         )
     for one in fitting:
-        if one.wrong is None and (own not in ledgers or ledger_in(one.name) == own):
+        if own not in ledgers or ledger_in(one.name) == own:
             return one
     raise NotFound(Text(f"backup in {place.shown}", f"バックアップ ({place.shown}) "), LATEST)
 

@@ -106,14 +106,12 @@ def parse(side: bytes, name: str) -> Manifest:
         newer = any(problem["loc"] == ("format",) for problem in error.errors())
         if newer:
             raise Invalid(
-                f"{name}: was made by a newer Daicho; upgrade Daicho",
-                f"{name}: より新しい Daicho のバックアップです。Daicho を更新してください",
+                "was made by a newer Daicho; upgrade Daicho",
+                "より新しい Daicho のバックアップです。Daicho を更新してください",
             ) from None
         raise Invalid(
-            f"{name}{SIDE}: is damaged, so the backup cannot be checked; take another one (daicho db"
-            " backups)",
-            f"{name}{SIDE}: 壊れているため、バックアップを確かめられません。"
-            "別のバックアップを使ってください (daicho db backups)",
+            f"its side file {name}{SIDE} is damaged, so it cannot be checked",
+            f"付属ファイル {name}{SIDE} が壊れているため、確かめられません",
         ) from None
 
 

@@ -12,6 +12,7 @@ import psutil
 
 from daicho.core.backup import copy_file, not_written, sync
 from daicho.core.errors import Conflict, Invalid, Unavailable
+from daicho.core.foreign import HEADER
 from daicho.core.language import Text
 from daicho.core.scratch import scratch
 from daicho.core.types import now
@@ -114,6 +115,7 @@ class SqliteFile(Kind):
 
     def restore(self, manifest: Manifest | None, file: Path, *, force: bool) -> Restored:
         self._check_is_file()
+        self.database.engine.dispose()
         path = self.path
         try:
             with scratch(WORK, path.parent) as work:
@@ -194,12 +196,15 @@ class SqliteFile(Kind):
         kept it open would go on writing to the file that was moved aside, with a log of the new one's name.
         """
         self._check_unused(path)
+        if not _is_database(path):  # SQLite would take the log that belongs to it away
+            if not force:
+                raise self._refused("is there and no SQLite database", "SQLite ではないファイルがあります")
+            yield False
+            return
         with closing(sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)) as connection:
             whole = True
             try:
-                connection.execute("PRAGMA locking_mode = NORMAL")
-                mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
-                if mode != "delete":
+                if connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
                     raise _in_use(path, [])
                 connection.execute("BEGIN EXCLUSIVE")
                 tables = [name for (name,) in connection.execute(TABLES).fetchall()]
@@ -211,16 +216,16 @@ class SqliteFile(Kind):
             except sqlite3.DatabaseError:
                 whole, filled = False, True
             if filled and not force:
-                raise Conflict(
-                    f"{self.database.place}: has rows already; --force puts the backup in its place and"
-                    " keeps it"
-                    " beside",
-                    f"{self.database.place}: 既にデータがあります。--force を付けると、今のファイルを別名で"
-                    "残して"
-                    "バックアップに置き換えます",
-                )
+                raise self._refused("has rows already", "既にデータがあります")
             self._check_unused(path)
             yield whole
+
+    def _refused(self, why: str, why_ja: str) -> Conflict:
+        return Conflict(
+            f"{self.database.place}: {why}; --force puts the backup in its place and keeps it beside",
+            f"{self.database.place}: {why_ja}。--force を付けると、今のファイルを別名で残して"
+            "バックアップに置き換えます",
+        )
 
     def _check_unused(self, path: Path) -> None:
         if found := openers(path):
@@ -269,6 +274,11 @@ def openers(path: Path) -> list[str]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(HEADER)) in {HEADER, b""}
 
 
 def _opened(path: Path, name: str) -> sqlite3.Connection:
