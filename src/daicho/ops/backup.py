@@ -5,6 +5,7 @@ file that says what the database held at its instant, so that nobody has to beli
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -175,8 +176,9 @@ def restore(
     manifest = found.manifest
     _check_kind(kind, manifest.kind, found.name)
     check_revision(manifest.revision, found.name)
-    with place.work() as work, steps(CHECKING, manifest.size, True) as advance:
-        file = place.at_hand(manifest, work, advance)
+    with ExitStack() as reading:
+        with steps(CHECKING, manifest.size, True) as advance:
+            file = reading.enter_context(place.at_hand(manifest, advance))
         return found.name, kind.restore(manifest, file, force=force)
 
 
@@ -252,9 +254,10 @@ def _put(kind: Kind, place: Place, file: Path, manifest: Manifest) -> Manifest:
 def _verified(kind: Kind, place: Place, manifest: Manifest, work: Path, scratch: str | None) -> Manifest:
     where = place.uri(manifest.file)
     try:
-        with kind.steps(CHECKING, manifest.size, True) as advance:
-            file = place.at_hand(manifest, work, advance)
-        kind.verify(manifest, file, work, scratch)
+        with ExitStack() as reading:
+            with kind.steps(CHECKING, manifest.size, True) as advance:
+                file = reading.enter_context(place.at_hand(manifest, advance))
+            kind.verify(manifest, file, work, scratch)
     except (Conflict, Invalid) as error:
         place.remove(manifest.file)
         raise type(error)(*(f"{text}; it was not kept" for text in error.message)) from None

@@ -86,12 +86,14 @@ class Place(ABC):
     def drop(self, name: str) -> None:
         """Remove a file; nothing happens where there is none."""
 
-    def at_hand(self, manifest: Manifest, work: Path, advance: Advance = nobody) -> Path:
-        """A backup as a file of this machine that has been checked, which is only to be read."""
-        path = work / manifest.file
-        sha256 = self.fetch(manifest.file, path, advance)
-        check_file(manifest, path.stat().st_size, sha256)
-        return path
+    @contextmanager
+    def at_hand(self, manifest: Manifest, advance: Advance = nobody) -> Iterator[Path]:
+        """Give a backup as a file of this machine that has been checked, which is only to be read."""
+        with self.work() as work:
+            path = work / manifest.file
+            sha256 = self.fetch(manifest.file, path, advance)
+            check_file(manifest, path.stat().st_size, sha256)
+            yield path
 
     def remove(self, name: str) -> None:
         """Remove a backup: first itself, then its side file."""
@@ -207,13 +209,14 @@ class Folder(Place):
             raise self._unread(error) from None
         return found.hexdigest()
 
-    def at_hand(self, manifest: Manifest, work: Path, advance: Advance = nobody) -> Path:
-        path = self.path / manifest.file
+    @contextmanager
+    def at_hand(self, manifest: Manifest, advance: Advance = nobody) -> Iterator[Path]:
+        path = self.path / manifest.file  # where it is: the folder may be one that is only to be read
         try:
             check_file(manifest, path.stat().st_size, sha256_of(path, advance))
         except OSError as error:
             raise self._unread(error) from None
-        return path
+        yield path
 
     def drop(self, name: str) -> None:
         try:
