@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -481,3 +482,37 @@ def test_what_cannot_be_is_one_line(here: Here, folder: Path, monkeypatch: pytes
         here("db", "backup", "--to", str(folder), code=1)
         assert "postgresql-client" in one_line(here.said)
     assert list(folder.iterdir()) == []
+
+
+def test_steps_are_shown_one_after_another(url: str, folder: Path, opened: Callable[[str], Database]) -> None:
+    """A terminal has one progress bar."""
+    at_once, names = [0], []
+
+    @contextmanager
+    def steps(name: Text, *_: object) -> Iterator[Callable[[int], None]]:
+        assert at_once == [0]
+        at_once[0] += 1
+        names.append(name.en)
+        yield lambda _: None
+        at_once[0] -= 1
+
+    database = opened(url)
+    backup(database, Folder(folder), steps=steps)
+    restore(database, Folder(folder), force=True, steps=steps)
+    assert {"writing", "storing", "checking"} <= set(names)
+
+
+@on_sqlite
+def test_a_file_system_without_links_will_do(
+    here: Here, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    fill(here.url, "one")
+    here("db", "backup", "--to", str(folder), "--no-verify")
+    fill(here.url, "late")
+    monkeypatch.setattr(os, "link", no_links)
+    done = json.loads(here("db", "restore", "--from", str(folder), "--force", "--json"))
+    assert calls_in(f"sqlite:///{done['old']}") == ["late", "one"]
+    assert calls_in(here.url) == ["one"]

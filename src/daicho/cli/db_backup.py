@@ -170,7 +170,7 @@ def backups(
     json: Json = False,
 ) -> None:
     settings = _terminal(context).settings()
-    place = place_of(from_ or settings.backup.to, settings, make=True)
+    place = place_of(from_ or settings.backup.to, settings)
     found = backups_of.listed(place, limit)
     if json:
         for one in found:

@@ -10,7 +10,8 @@ from psycopg import sql
 from sqlalchemy import URL, text
 
 from daicho.core.backup import MEANINGS, ONLY_SOME, client, find_client, run_client
-from daicho.core.errors import Unavailable
+from daicho.core.dialect import is_sqlite
+from daicho.core.errors import Invalid, Unavailable
 from daicho.core.retry import translated
 from daicho.core.settings import parse_url
 from daicho.ops.backup_kinds import CHECKING, RESTORING, WRITING, Content, Kind, Restored
@@ -105,7 +106,14 @@ class PostgresDatabase(Kind):
                 check_held(manifest, looked_at(url, server.place_of(url), advance), manifest.file)
 
     def _scratch_server(self, scratch: str | None) -> Server:
-        return Server(parse_url(scratch) if scratch else self.database.url)
+        url = parse_url(scratch) if scratch else self.database.url
+        if is_sqlite(url):
+            raise Invalid(
+                "--scratch (backup.scratch): name a PostgreSQL server, postgresql://user@host/postgres",
+                "--scratch (backup.scratch): postgresql://user@host/postgres のように PostgreSQL サーバーを"
+                "指定してください",
+            )
+        return Server(url)
 
     # -- a restore -------------------------------------------------------------------------------------
 

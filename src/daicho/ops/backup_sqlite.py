@@ -4,7 +4,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -65,20 +65,21 @@ class SqliteFile(Kind):
 
     def write(self, file: Path) -> Content:
         found: list[Content] = []
-
-        def look(source: sqlite3.Connection) -> None:
-            tables = self._held(source)
-            found.append(Content(f"SQLite {sqlite3.sqlite_version}", now(), revision_in(source), tables))
-
         size = self.path.stat().st_size
-        with self.steps(WRITING, size, True) as advance:
+        with ExitStack() as writing:
+            advance = writing.enter_context(self.steps(WRITING, size, True))
             done = 0
 
             def copied(remaining: int, total: int) -> None:
                 nonlocal done
-                now_done = size * (total - remaining) // max(total, 1)
-                advance(now_done - done)
-                done = now_done
+                by_now = size * (total - remaining) // max(total, 1)
+                advance(by_now - done)
+                done = by_now
+
+            def look(source: sqlite3.Connection) -> None:
+                writing.close()
+                server, revision = f"SQLite {sqlite3.sqlite_version}", revision_in(source)
+                found.append(Content(server, now(), revision, self._held(source)))
 
             copy_file(self.database, file, look, copied)
         return found[0]
@@ -101,9 +102,9 @@ class SqliteFile(Kind):
             wrong = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if wrong != "ok":
                 raise Invalid(f"{name}: is damaged ({wrong})", f"{name}: 壊れています ({wrong})")
-            tables = self._held(connection)
-            if manifest is not None:
-                check_held(manifest, tables, name)
+        tables = self._held(connection)
+        if manifest is not None:
+            check_held(manifest, tables, name)
         return tables
 
     def _held(self, connection: sqlite3.Connection) -> list[Held]:
@@ -161,7 +162,7 @@ class SqliteFile(Kind):
                     f"{', '.join(left)}: belongs to a database that is not there; move it away first",
                     f"{', '.join(left)}: 対応するデータベースがありません。先に別の場所へ移してください",
                 )
-            os.link(new, path)  # not over a file that somebody makes meanwhile
+            _link(new, path)  # not over a file that somebody makes meanwhile
             sync(path.parent)
             return None
         aside = path.with_name(f"{path.stem}.before-restore-{now():%Y%m%dT%H%M%SZ}{path.suffix or '.db'}")
@@ -176,7 +177,7 @@ class SqliteFile(Kind):
                 if one.exists():
                     one.rename(aside.with_name(aside.name + one.name.removeprefix(path.name)))
         try:
-            os.link(path, aside)
+            _link(path, aside)
         except FileExistsError:
             raise Conflict(
                 f"{aside}: is there already; try again", f"{aside}: 既にあります。再実行してください"
@@ -184,7 +185,8 @@ class SqliteFile(Kind):
         try:
             new.replace(path)  # at no moment is there no file, which another program would make an empty one
         except BaseException:
-            aside.unlink()
+            aside.replace(path)  # where both are the same file, that changes nothing
+            aside.unlink(missing_ok=True)
             raise
         sync(path.parent)
 
@@ -274,6 +276,18 @@ def openers(path: Path) -> list[str]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _link(path: Path, name: Path) -> None:
+    """Give a file a second name; on a file system without links, another name. Raises FileExistsError."""
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        raise
+    except OSError:
+        if name.exists():
+            raise FileExistsError(str(name)) from None
+        path.rename(name)
 
 
 def _is_database(path: Path) -> bool:
