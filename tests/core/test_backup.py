@@ -283,7 +283,7 @@ def test_an_interrupted_backup_leaves_nothing_behind(
 
     with Ledger(sqlite_url) as ledger:
         ledger.guilds.create_ticket(GUILD, 1, 2, "x")
-        monkeypatch.setattr("daicho.core.backup._sync", interrupted)
+        monkeypatch.setattr("daicho.core.backup.sync", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ledger.guilds.backup_database(folder)
     assert list(folder.iterdir()) == []

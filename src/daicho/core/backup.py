@@ -5,7 +5,8 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -16,12 +17,35 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daicho.core.engine import Database
 from daicho.core.errors import Invalid, Unavailable
+from daicho.core.language import Text
 
 PAGES = 1024
 """How many of SQLite's pages are copied at a time."""
 CONNECT_SECONDS = 10
 LEFT_BESIDE = ("", "-journal", "-wal", "-shm")
 """What the name of a file that SQLite writes to may be followed by."""
+ONLY_SOME = "row-level security"
+MEANINGS = {
+    ONLY_SOME: Text(
+        "this login sees only some tenants' rows, so its backup would not be whole; log in as the tables'"
+        " owner, or let a superuser run: ALTER ROLE <login> BYPASSRLS",
+        "このログインは一部のテナントの行しか読めず、完全なバックアップになりません。表の所有者でログインす"
+        "るか、"
+        "スーパーユーザーで ALTER ROLE <ログイン> BYPASSRLS を実行してください",
+    ),
+    "server version mismatch": Text(
+        "it is older than the server; install PostgreSQL's client programs of the server's version or later",
+        "サーバーより古い版です。サーバーと同じかより新しい PostgreSQL クライアントを入れてください",
+    ),
+    "unsupported version": Text(
+        "the file was written by a newer pg_dump; install newer PostgreSQL client programs",
+        "より新しい pg_dump で書かれたファイルです。新しい PostgreSQL クライアントを入れてください",
+    ),
+    "permission denied": Text(
+        "do it as the tables' owner or a superuser", "表の所有者かスーパーユーザーで実行してください"
+    ),
+}
+"""What PostgreSQL's client programs complain of, and the way out."""
 
 
 def backup(database: Database, folder: str | Path = ".", prefix: str = "daicho") -> Path:
@@ -50,57 +74,105 @@ def backup(database: Database, folder: str | Path = ".", prefix: str = "daicho")
         descriptor, path = tempfile.mkstemp(prefix=f".{name}_", suffix=".part", dir=folder)
         os.close(descriptor)
     except OSError as error:
-        raise _not_written(folder, error.strerror or str(error)) from None
+        raise not_written(folder, error.strerror or str(error)) from None
     part = Path(path)
     try:
         if database.in_threads:
-            _copy(database, part)
+            copy_file(database, part)
         else:
-            _dump(database, part)
-        _sync(part)
+            run_client("pg_dump", database.url, database.place, "--format=custom", f"--file={part}")
+        sync(part)
         return _named(part, folder, name, ".db" if database.in_threads else ".dump")
     except OSError as error:
-        raise _not_written(folder, error.strerror or str(error)) from None
+        raise not_written(folder, error.strerror or str(error)) from None
     finally:
         for ending in LEFT_BESIDE:
             Path(f"{part}{ending}").unlink(missing_ok=True)
 
 
-def _copy(database: Database, part: Path) -> None:
-    """Copy an SQLite database page by page.
+def copy_file(
+    database: Database,
+    part: Path,
+    look: Callable[[sqlite3.Connection], None] = lambda _: None,
+    advance: Callable[[int, int], None] = lambda *_: None,
+) -> None:
+    """Copy an SQLite database page by page into a file.
+
+    Args:
+        look: is given the source, as it is at the copy's instant.
+        advance: is told how many pages are left, and how many there are.
 
     The read transaction keeps the copy to one instant: without it, SQLite would begin again with every
     commit of others, and not come to an end while they write.
+
+    Raises Unavailable if it cannot be written.
     """
     try:
         with database.engine.connect().execution_options(writes=False) as source:
             source.execute(text("SELECT count(*) FROM sqlite_master"))
+            connection = cast("sqlite3.Connection", source.connection.driver_connection)
             with closing(sqlite3.connect(part, isolation_level=None)) as target:
                 target.execute("PRAGMA journal_mode = OFF")  # a copy that fails is thrown away
                 target.execute("PRAGMA synchronous = OFF")  # it is synced when it is complete
-                connection = cast("sqlite3.Connection", source.connection.driver_connection)
-                connection.backup(target, pages=PAGES)
+                connection.backup(
+                    target, pages=PAGES, progress=lambda _, remaining, total: advance(remaining, total)
+                )
                 target.execute("PRAGMA journal_mode = DELETE")  # one file, also where nothing can be written
+            look(connection)
     except sqlite3.Error as error:
-        raise _not_written(part.parent, str(error)) from None
+        raise not_written(part.parent, str(error)) from None
     except SQLAlchemyError as error:
         raise database.translated(error) from None
 
 
-def _dump(database: Database, part: Path) -> None:
-    """Let ``pg_dump`` write a PostgreSQL database."""
-    run_client("pg_dump", database.url, database.place, "--format=custom", f"--file={part}")
-
-
 def run_client(name: str, url: URL, place: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's client programs on a database. Arguments are public, so the password is none.
+    """Run one of PostgreSQL's client programs on a database, to its end. As ``client``."""
+    with client(name, url, place, *arguments):
+        pass
+
+
+@contextmanager
+def client(name: str, url: URL, place: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start one of PostgreSQL's client programs on a database; wait for its end when the block has ended.
 
     Args:
         name: ``pg_dump`` or ``pg_restore``.
         place: the database, for people.
+        arguments: what else it is told. They are public, so the password is none of them.
+
+    An error in the block, or Ctrl+C, ends the program.
 
     Raises Unavailable if the program is missing or fails, with the first line of what it says.
     """
+    program = find_client(name)
+    password = url.password or url.query.get("password")
+    open_to_all = (
+        url.set(drivername="postgresql").difference_update_query(["password"])._replace(password=None)
+    )
+    environment = {"PGCONNECT_TIMEOUT": str(CONNECT_SECONDS), **os.environ, "LC_MESSAGES": "C"}
+    if isinstance(password, str):
+        environment["PGPASSWORD"] = password
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(  # noqa: S603 - its arguments are a URL and paths
+            [program, "--no-password", f"--dbname={open_to_all.render_as_string()}", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        try:
+            yield process
+            process.wait()
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode:
+            said.seek(0)
+            raise _failed(name, place, said.read().decode(errors="replace").strip(), process.returncode)
+
+
+def find_client(name: str) -> str:
+    """Return the path of one of PostgreSQL's client programs. Raises Unavailable where there is none."""
     program = shutil.which(name)
     if program is None:
         raise Unavailable(
@@ -109,30 +181,22 @@ def run_client(name: str, url: URL, place: str, *arguments: str) -> None:
             f"{name} が PATH にありません。サーバーと同じかより新しい PostgreSQL クライアントを入れてください"
             " (Debian: postgresql-client、macOS: brew install libpq)",
         )
-    password = url.password or url.query.get("password")
-    open_to_all = (
-        url.set(drivername="postgresql").difference_update_query(["password"])._replace(password=None)
-    )
-    environment = {"PGCONNECT_TIMEOUT": str(CONNECT_SECONDS), **os.environ, "LC_MESSAGES": "C"}
-    if isinstance(password, str):
-        environment["PGPASSWORD"] = password
-    done = subprocess.run(  # noqa: S603 - its arguments are a URL and paths
-        [program, "--no-password", f"--dbname={open_to_all.render_as_string()}", *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[0]
-        raise Unavailable(
-            f"{place}: {name} failed, and nothing of it was kept: {reason}",
-            f"{place}: {name} が失敗しました。途中の結果は残していません: {reason}",
-        )
+    return program
 
 
-def _sync(path: Path) -> None:
+def _failed(name: str, place: str, said: str, code: int) -> Unavailable:
+    reason = (said.splitlines() or [f"exit {code}"])[0]
+    meaning = next((meaning for sign, meaning in MEANINGS.items() if sign in said), None)
+    return Unavailable(
+        f"{place}: {name} failed, and nothing of it was kept: {reason}"
+        + (f"; {meaning.en}" if meaning else ""),
+        f"{place}: {name} が失敗しました。途中の結果は残していません: {reason}"
+        + (f"。{meaning.ja}" if meaning else ""),
+    )
+
+
+def sync(path: Path) -> None:
+    """Make a file, or a folder's names, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -154,11 +218,12 @@ def _named(part: Path, folder: Path, name: str, ending: str) -> Path:
             part.rename(path)  # a file system without links
         break
     with suppress(OSError):  # a system that cannot sync a folder
-        _sync(folder)
+        sync(folder)
     return path
 
 
-def _not_written(folder: Path, reason: str) -> Unavailable:
+def not_written(folder: Path, reason: str) -> Unavailable:
+    """What is said of a folder that a backup could not be written to."""
     return Unavailable(
         f"{folder}: the backup could not be written ({reason}), and nothing of it was kept;"
         " check the folder's permissions and free space",

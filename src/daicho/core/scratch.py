@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -13,18 +13,19 @@ if sys.platform != "win32":
 
 
 @contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
+def scratch(prefix: str, within: Path | None = None) -> Iterator[Path]:
     """Give a new folder where temporary files are kept, and remove it at the end.
 
     Args:
+        within: the folder that it is made in, instead.
         prefix: how its name begins. Folders of this name and this user whose process was killed are
             removed too: a process holds its own (``flock``), and the system lets go of it when that dies.
-            Windows has no lock for folders; there they stay.
+            Windows and some network file systems have no lock for folders; there they stay.
     """
     if sys.platform != "win32":
-        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        for left in (within or Path(tempfile.gettempdir())).glob(f"{prefix}*"):
             _remove_left(left)
-    folder, held = _made(prefix)
+    folder, held = _made(prefix, within)
     try:
         yield folder
     finally:
@@ -33,16 +34,17 @@ def scratch(prefix: str) -> Iterator[Path]:
             os.close(held)
 
 
-def _made(prefix: str) -> tuple[Path, int | None]:
+def _made(prefix: str, within: Path | None) -> tuple[Path, int | None]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
         if sys.platform == "win32":
             return folder, None
         try:
             held = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:  # another process took it for one that was left
             continue
-        fcntl.flock(held, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(held, fcntl.LOCK_EX)
         if folder.exists():
             return folder, held
         os.close(held)

@@ -130,7 +130,7 @@ def _long_enough(token: SecretStr) -> SecretStr:
 
 
 class Storage(Section):
-    """``storage``: the S3 or MinIO server of members' files; what is unset, AWS's own variables say."""
+    """``storage``: the S3 or MinIO server of members' files and backups; what is unset, AWS's variables say."""
 
     endpoint: str | None = None
     region: str | None = None
@@ -184,6 +184,17 @@ class Chats(Section):
         return backend.strip().lower() if isinstance(backend, str) else backend
 
 
+class Backup(Section):
+    """``backup``: where backups go, and which of them stay."""
+
+    to: str = Field("backups", description="A folder, or s3://bucket/prefix. The default one is made.")
+    keep: int | None = Field(None, ge=1, description="So many of the newest stay; unset: all.")
+    days: int | None = Field(None, ge=1, le=36_500, description="Those of so many days stay; unset: all.")
+    scratch: SecretStr | None = Field(
+        None, description="The PostgreSQL server whose scratch databases backups are verified in."
+    )
+
+
 class Server(Section):
     """``server``: what ``daicho serve`` listens on and whom it lets in."""
 
@@ -226,6 +237,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "CHATLOG_TABLE": ("chats", "dynamodb", "table"),
     "DAICHO_MEMBERS_SOURCE": ("members", "source"),
     "DAICHO_WEBHOOK_TOKEN": ("members", "webhook_token"),
+    "DAICHO_BACKUP_TO": ("backup", "to"),
+    "DAICHO_BACKUP_SCRATCH": ("backup", "scratch"),
     "DAICHO_HOST": ("server", "host"),
     "DAICHO_PORT": ("server", "port"),
     "DAICHO_PUBLIC_NAME": ("server", "public_name"),
@@ -255,6 +268,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     members: Members = Members()
     chats: Chats = Chats()
+    backup: Backup = Backup()
     server: Server = Server()
 
     def __init__(self, **values: Any) -> None:

@@ -55,7 +55,7 @@ class Source:
         self.base = spelled(url)
         self._folder = folder_of(self.base)
         try:
-            self._store: Any = from_url(self.base, **_options(self.base, storage))
+            self._store: Any = from_url(self.base, **store_options(self.base, storage))
         except (BaseError, ValueError) as error:
             raise Invalid(*(f"{url}: {text}" for text in reason_of(error))) from None
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="daicho-members")
@@ -215,7 +215,8 @@ class Refused(Unavailable):
     """One file cannot be read, though the place answers."""
 
 
-def _options(url: str, storage: Storage) -> dict[str, Any]:
+def store_options(url: str, storage: Storage) -> dict[str, Any]:
+    """What obstore is told of the server and its keys."""
     if not url.startswith(("s3://", "s3a://")):
         return {}
     secret = storage.secret_access_key
