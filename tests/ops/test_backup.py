@@ -197,6 +197,7 @@ def test_a_kill_leaves_nothing_that_looks_complete_and_is_not(
     assert not [path for path in folder.iterdir() if path.is_dir()]  # what was half made is gone
 
 
+@on_sqlite
 def test_a_damaged_backup_is_noticed_before_anything_is_touched(
     here: Here, folder: Path, tmp_path: Path
 ) -> None:
@@ -269,6 +270,7 @@ def test_which_backups_stay() -> None:
     assert removable([stored(timedelta(days=900))], Keep(days=1), NOW) == []
 
 
+@on_sqlite
 def test_old_backups_go_and_nothing_else(here: Here, folder: Path) -> None:
     fill(here.url, "one")
     others = ["other-20200101T000000Z-0000.db", "notes.txt", "ledger.db", "-20200101T000000Z-0000.dump.json"]
@@ -287,6 +289,7 @@ def test_old_backups_go_and_nothing_else(here: Here, folder: Path) -> None:
     }  # fmt: skip
 
 
+@on_sqlite
 def test_what_is_in_a_bucket_is_whole(
     here: Here, s3: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
