@@ -197,6 +197,7 @@ def test_a_kill_leaves_nothing_that_looks_complete_and_is_not(
     assert not [path for path in folder.iterdir() if path.is_dir()]  # what was half made is gone
 
 
+@on_sqlite
 def test_a_damaged_backup_is_noticed_before_anything_is_touched(
     here: Here, folder: Path, tmp_path: Path
 ) -> None:
@@ -269,6 +270,7 @@ def test_which_backups_stay() -> None:
     assert removable([stored(timedelta(days=900))], Keep(days=1), NOW) == []
 
 
+@on_sqlite
 def test_old_backups_go_and_nothing_else(here: Here, folder: Path) -> None:
     fill(here.url, "one")
     others = ["other-20200101T000000Z-0000.db", "notes.txt", "ledger.db", "-20200101T000000Z-0000.dump.json"]
@@ -287,6 +289,7 @@ def test_old_backups_go_and_nothing_else(here: Here, folder: Path) -> None:
     }  # fmt: skip
 
 
+@on_sqlite
 def test_what_is_in_a_bucket_is_whole(
     here: Here, s3: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -312,21 +315,28 @@ def test_what_is_in_a_bucket_is_whole(
 
 
 @on_sqlite
-def test_a_database_that_somebody_has_open_is_not_replaced(here: Here, folder: Path) -> None:
-    """Whoever goes on writing to a file that was moved aside would do so under the new one's name."""
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_database_that_somebody_has_open_is_not_replaced(
+    here: Here, folder: Path, reading: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever goes on writing to a file that was moved aside would do so under the new one's name.
+
+    Who reads holds a lock, also where his processes cannot be seen; who has only opened the file holds none.
+    """
     fill(here.url, "one")
     here("db", "backup", "--to", str(folder), "--no-verify")
     path = here.url.removeprefix("sqlite:///")
-    code = (
-        f"import sqlite3; c = sqlite3.connect({path!r}); c.execute('PRAGMA journal_mode = WAL');"
-        "c.execute('SELECT * FROM calls').fetchall(); print('+', flush=True); input()"
-    )
+    read = "c.execute('PRAGMA journal_mode = WAL'); c.execute('SELECT * FROM calls').fetchall();"
+    code = f"import sqlite3; c = sqlite3.connect({path!r}); {read if reading else ''} print('+', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         other.stdout.readline()
-        here("db", "restore", "--from", str(folder), "--force", code=1)
-        assert f"pid {other.pid}" in one_line(here.said)
+        with monkeypatch.context() as patch:
+            if reading:
+                patch.setattr(backup_sqlite, "openers", lambda _: [])
+            here("db", "restore", "--from", str(folder), "--force", code=1)
+        assert ("another program" if reading else f"pid {other.pid}") in one_line(here.said)
         other.communicate(b"\n")
     here("db", "restore", "--from", str(folder), "--force")
 

@@ -8,12 +8,13 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from daicho import Conflict, Ledger, Unavailable
+from daicho import Conflict, DaichoError, Ledger, Unavailable
 from daicho.core.engine import Database
 from daicho.ledger import open_database
 from daicho.ops import backup_postgres, restore_postgres
 from daicho.ops.backup import backup, listed, restore
 from daicho.ops.backup_places import Folder
+from daicho.ops.backup_server import Server
 from tests.cli.terminal import Here, one_line
 from tests.postgres import programs
 from tests.processes import python
@@ -234,6 +235,9 @@ def test_who_connects_again_and_again_does_not_lose_the_old_database(
     assert databases(server) == before
     assert name in before
     sessions[0].close()
+    with Server(make_url(postgres_url), beside=True) as beside, pytest.raises(DaichoError):
+        restore_postgres._swap(beside, "not there", str(name), f"{name}_restored", force=True)
+    assert databases(server) == before  # both names change, or neither
     assert calls_in(postgres_url) == ["late", "one"]
 
 

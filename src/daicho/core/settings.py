@@ -130,7 +130,7 @@ def _long_enough(token: SecretStr) -> SecretStr:
 
 
 class Storage(Section):
-    """``storage``: the S3 or MinIO server of files and backups; what is unset, AWS's variables say."""
+    """``storage``: the S3 or MinIO server of members' files and backups; AWS's own variables say the rest."""
 
     endpoint: str | None = None
     region: str | None = None

@@ -197,8 +197,8 @@ class SqliteFile(Kind):
         Leaving WAL mode takes every commit into the file, and needs that nobody else has it open. Whoever
         kept it open would go on writing to the file that was moved aside, with a log of the new one's name.
         """
-        self._check_unused(path)
         if not _is_database(path):  # SQLite would take the log that belongs to it away
+            self._check_unused(path)
             if not force:
                 raise self._refused("is there and no SQLite database", "SQLite ではないファイルがあります")
             yield False
