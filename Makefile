@@ -50,7 +50,7 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict src
+	@$(BIN)/mypy --strict src dropin
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff check --fix .

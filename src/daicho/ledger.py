@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, Self, get_origin, get_type_hints
 
 from sqlalchemy import URL
+from sqlalchemy.orm import Session
 
 from daicho import migrations
 from daicho.calls.store import CallStore
@@ -12,6 +13,7 @@ from daicho.chats.store import ChatStore
 from daicho.core.dialect import keep_to
 from daicho.core.engine import Database
 from daicho.core.errors import NotFound
+from daicho.core.manners import begin_anew_to_write
 from daicho.core.operation import Async, Mode, Runner, Sync
 from daicho.core.runners import AsyncHeldRunner, AsyncRunner, HeldRunner, SyncRunner
 from daicho.core.settings import Settings, parse_url
@@ -137,6 +139,27 @@ class Ledger(Rooms[Sync]):
         with self.database.begin() as session:
             runner = HeldRunner(session, self.database)
             yield Rooms[Sync](runner)
+        self.database.changes.mark(frozenset(runner.changed))
+
+    def over(self, session: Session) -> Rooms[Sync]:
+        """Return the rooms in a session of the caller's, who commits it.
+
+        Args:
+            session: SQLAlchemy's, on a database with this ledger's schema.
+        """
+        return Rooms[Sync](HeldRunner(session, self.database))
+
+    @contextmanager
+    def within(self, session: Session) -> Iterator[Rooms[Sync]]:
+        """As ``over``; the block's end commits the session with all it has begun, an error rolls it back."""
+        runner = HeldRunner(session, self.database)
+        try:
+            begin_anew_to_write(session.connection())
+            yield Rooms[Sync](runner)
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
         self.database.changes.mark(frozenset(runner.changed))
 
     def for_tenant(self, tenant_id: str) -> TenantLedger:

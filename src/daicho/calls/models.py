@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from daicho.core.dialect import trigram_index
 from daicho.core.model import Base
-from daicho.core.types import Key
+from daicho.core.types import Key, now
 
 
 class Call(Base):
@@ -29,9 +29,9 @@ class Call(Base):
     id: Mapped[Key]
     call_id: Mapped[str] = mapped_column(String(64), unique=True)
     client_id: Mapped[str] = mapped_column(String(128))
-    started_at: Mapped[datetime]
+    started_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
-    current_state: Mapped[str] = mapped_column(String(64))
+    current_state: Mapped[str] = mapped_column(String(64), default="init")
     is_transferred: Mapped[bool] = mapped_column(default=False)
     handover_summary: Mapped[str | None] = mapped_column(Text)
     caller_number: Mapped[str | None] = mapped_column(String(32))
@@ -59,7 +59,7 @@ class CallLog(Base):
 
     id: Mapped[Key]
     call_id: Mapped[str] = mapped_column(String(64), ForeignKey("calls.call_id", ondelete="CASCADE"))
-    timestamp: Mapped[datetime]
+    timestamp: Mapped[datetime] = mapped_column(default=now)
     role: Mapped[str] = mapped_column(String(16))
     text: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(64))

@@ -1,5 +1,6 @@
 """Copies of a whole database, made while others go on writing, for SQLite and PostgreSQL."""
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -18,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from daicho.core.engine import Database
 from daicho.core.errors import Invalid, Unavailable
 from daicho.core.language import Text
+
+log = logging.getLogger("daicho")
 
 PAGES = 1024
 """How many of SQLite's pages are copied at a time."""
@@ -88,6 +91,24 @@ def backup(database: Database, folder: str | Path = ".", prefix: str = "daicho")
     finally:
         for ending in LEFT_BESIDE:
             Path(f"{part}{ending}").unlink(missing_ok=True)
+
+
+def whole_file(database: Database) -> Path:
+    """Return an SQLite database's file, with all that was committed in it, not in the log beside it.
+
+    Who copies it while nobody writes has everything. Raises Invalid for a database that is no file.
+    """
+    if not database.in_threads or database.in_memory:
+        raise Invalid(
+            f"{database.place} is no file that could be copied; use backup_database()",
+            f"{database.place} はコピーできるファイルではありません。backup_database() を使ってください",
+        )
+    with closing(database.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        left = cursor.fetchone()
+    if left and left[0]:
+        log.warning("%s: somebody reads or writes; a copy of the file may lack the latest", database.place)
+    return Path(str(database.url.database))
 
 
 def copy_file(

@@ -15,7 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -29,6 +29,7 @@ from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
 from daicho.core.errors import Unavailable
 from daicho.core.lent import Lent, Line, lending_engine, tell_of_ends
+from daicho.core.manners import REREADS, Manners, heed_first_writes, remember
 from daicho.core.settings import Settings
 from daicho.core.threads import caller, in_thread, surely_in_thread
 from daicho.core.turn import WriteTurn
@@ -56,6 +57,8 @@ class Database:
         self.in_threads = dialect.is_sqlite(url)
         self.in_memory = dialect.is_memory(url)
         self._prepare = prepare
+        self.manners = Manners()
+        """What whoever holds sessions expects of them; set before the first use."""
         self._closed = False
         self._start()
         _databases.add(self)
@@ -82,12 +85,22 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The sync engine."""
-        return self._part("engine", lambda: dialect.make_engine(self.url, self.settings))
+        return self._part("engine", self._make_engine)
+
+    def _make_engine(self) -> Engine:
+        engine = dialect.make_engine(self.url, self.settings)
+        remember(engine, self.manners.naive)
+        return engine
 
     @property
     def async_engine(self) -> AsyncEngine:
         """The async engine (PostgreSQL)."""
-        return self._part("async_engine", lambda: dialect.make_async_engine(self.url, self.settings))
+        return self._part("async_engine", self._make_async_engine)
+
+    def _make_async_engine(self) -> AsyncEngine:
+        engine = dialect.make_async_engine(self.url, self.settings)
+        remember(engine.sync_engine, self.manners.naive)
+        return engine
 
     @property
     def writer(self) -> Writer:
@@ -268,24 +281,36 @@ class Database:
             return engine if immediate else self._part("own_async_engine", partial(self._own_async, engine))
         lend = partial(self.lend, writes=immediate)
         line = Line(self.place, self.settings.database.pool.timeout) if immediate or self.in_memory else None
-        make = partial(lending_engine, lend, line=line, echo=self.settings.database.echo)
+
+        def make(begin: str) -> AsyncEngine:
+            engine = lending_engine(lend, begin, line=line, echo=self.settings.database.echo)
+            remember(engine.sync_engine, self.manners.naive)
+            return engine
+
         if immediate:
-            return self._part("held_engine", lambda: make(begin="BEGIN IMMEDIATE"))
-        return self._part("own_async_engine", lambda: self._own_async(make(begin="BEGIN")))
+            return self._part("held_engine", lambda: make("BEGIN IMMEDIATE"))
+        return self._part("own_async_engine", lambda: self._own_async(make("BEGIN")))
 
     @property
     def own_engine(self) -> Engine:
         """As ``held_engine`` for plain sessions, without ``immediate``."""
         engine = self.engine
-        return self._part(
-            "own_engine",
-            lambda: tell_of_ends(engine.execution_options(writes=False, own=True), self.translated),
-        )
+        return self._part("own_engine", lambda: self._own(engine.execution_options(writes=False, own=True)))
 
     def _own_async(self, engine: AsyncEngine) -> AsyncEngine:
         own = engine.execution_options(own=True)
-        tell_of_ends(own.sync_engine, self.translated)
+        self._own(own.sync_engine)
         return own
+
+    def _own(self, engine: Engine) -> Engine:
+        """Make an engine with execution options of its own one for sessions that their caller commits."""
+        tell_of_ends(engine, self.translated)
+        if not self.in_memory:  # whose one connection is taken by now
+            event.listen(engine, "engine_connect", lambda _: self.ensure_ready())
+        if self.manners.rereads and self.in_threads:
+            engine.update_execution_options(**{REREADS: True})
+            heed_first_writes(engine)
+        return engine
 
     def lend(self, *, writes: bool) -> Lent:
         """Take a turn and an SQLite connection, which whoever borrows it closes to give both back."""

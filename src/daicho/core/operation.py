@@ -27,6 +27,7 @@ from daicho.core.buffer import Receipt
 from daicho.core.engine import Database
 from daicho.core.errors import DaichoError, NotFound, Unavailable
 from daicho.core.language import Text
+from daicho.core.manners import Naive, with_zones
 from daicho.core.types import uuid_text
 from daicho.core.writer import BatchWrite
 
@@ -79,7 +80,8 @@ class Runner(Protocol):
 
 
 class Store(Generic[Mode]):
-    """A room's operations on one face. ``room`` names it in the change feed.
+    """A room's operations on one face. ``room`` names it in the change feed; ``naive`` is what times
+    without a zone mean among the arguments, where that is not Invalid.
 
     Args:
         runner: carries operations out.
@@ -87,6 +89,7 @@ class Store(Generic[Mode]):
     """
 
     room: ClassVar[str]
+    naive: ClassVar[Naive | None] = None
 
     def __init__(self, runner: Runner, tenant: str | None = None) -> None:
         self.runner = runner
@@ -123,7 +126,10 @@ class TwoFaced(ABC, Generic[S, P, R]):
     @overload
     def __get__(self, store: Store[Async], owner: type) -> Callable[P, Awaitable[R]]: ...
     def __get__(self, store: Store[Any] | None, owner: type) -> Any:
-        return self if store is None else functools.partial(self._call, store)
+        if store is None:
+            return self
+        call = functools.partial(self._call, store)
+        return call if store.naive is None else with_zones(call, store.naive)
 
     @abstractmethod
     def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:

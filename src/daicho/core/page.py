@@ -83,6 +83,14 @@ def check_limit(limit: object) -> int:
     return number
 
 
+def check_offset(offset: object) -> int:
+    """Return how many rows to leave out, or raise Invalid when it is not a whole number from 0 on."""
+    number = check_whole("offset", offset)
+    if not 0 <= number < 2**63:
+        raise Invalid(f"offset is {number}; 0 or more", f"offset が {number} です。0 以上にしてください")
+    return number
+
+
 def encode(values: Sequence[Any]) -> str:
     """Write a place in a list as a cursor: opaque, short, safe in a URL."""
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]

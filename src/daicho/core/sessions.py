@@ -21,6 +21,7 @@ from daicho.core.dialect import BUSY_SECONDS
 from daicho.core.engine import Database, RunHeld
 from daicho.core.errors import DaichoError, Invalid
 from daicho.core.lent import Joined, Line, lending_engine
+from daicho.core.manners import zone_instances
 from daicho.core.threads import caller
 
 # -- transactions: committed at the end --------------------------------------------------------------
@@ -59,8 +60,8 @@ async def transaction_async(database: Database, room: str) -> AsyncIterator[Asyn
 
 
 def _begun(database: Database, room: str, holds: ExitStack) -> Session:
-    session = Session(database.engine, expire_on_commit=False)
-    _guard(session, database, room, holds, immediate=True)
+    session = database.manners.plain(database.engine, expire_on_commit=False)
+    guard(session, database, room, holds, immediate=True)
     try:
         session.connection()
     except BaseException:
@@ -70,8 +71,8 @@ def _begun(database: Database, room: str, holds: ExitStack) -> Session:
 
 
 async def _begun_async(database: Database, room: str, holds: ExitStack) -> AsyncSession:
-    session = AsyncSession(database.held_engine(immediate=True), expire_on_commit=False)
-    _guard(session.sync_session, database, room, holds, immediate=True)
+    session = database.manners.tasks(database.held_engine(immediate=True), expire_on_commit=False)
+    guard(session.sync_session, database, room, holds, immediate=True)
     try:
         await session.connection()
     except BaseException:
@@ -92,10 +93,10 @@ def session(database: Database, room: str) -> Iterator[Session]:
     database.ensure_ready()
     with (
         ExitStack() as holds,
-        Session(database.own_engine, expire_on_commit=False) as opened,
+        database.manners.plain(database.own_engine, expire_on_commit=False) as opened,
         _unwrapped(database.translated),
     ):
-        _guard(opened, database, room, holds, immediate=False)
+        guard(opened, database, room, holds, immediate=False)
         yield opened
 
 
@@ -104,8 +105,9 @@ async def session_async(database: Database, room: str) -> AsyncIterator[AsyncSes
     """As ``session``, from a task."""
     await database.ensure_ready_async()
     with ExitStack() as holds:
-        async with AsyncSession(database.held_engine(immediate=False), expire_on_commit=False) as opened:
-            _guard(opened.sync_session, database, room, holds, immediate=False)
+        engine = database.held_engine(immediate=False)
+        async with database.manners.tasks(engine, expire_on_commit=False) as opened:
+            guard(opened.sync_session, database, room, holds, immediate=False)
             with _unwrapped(database.translated):
                 yield opened
 
@@ -191,7 +193,7 @@ async def _joining(held: AsyncSession | sqlite3.Connection) -> AsyncSession:
 # -- what they have in common ------------------------------------------------------------------------
 
 
-def _guard(session: Session, database: Database, room: str, holds: ExitStack, *, immediate: bool) -> None:
+def guard(session: Session, database: Database, room: str, holds: ExitStack, *, immediate: bool) -> None:
     """Let a session refuse a closed ledger, announce its commits, and be known while others wait for it."""
 
     def begun(_: Session, transaction: SessionTransaction, connection: Connection) -> None:
@@ -206,6 +208,8 @@ def _guard(session: Session, database: Database, room: str, holds: ExitStack, *,
             raise database.translated(error) from None
 
     event.listen(session, "after_begin", begun)
+    if (naive := database.manners.naive) is not None:
+        event.listen(session, "before_flush", lambda *_: zone_instances(session, naive))
     event.listen(session, "after_commit", lambda _: database.changes.mark(frozenset({room})))
     if database.in_threads:
         holds.callback(_Hold(session, database, immediate=immediate).end)

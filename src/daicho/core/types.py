@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from daicho.core.errors import Invalid, located
 from daicho.core.language import Text as Words
+from daicho.core.manners import meaning, zoned
 from daicho.core.nesting import JSON_LEVELS, TooDeepError, measure, measure_text, plain
 
 SNOWFLAKE_MAX = 2**63 - 1
@@ -40,7 +41,7 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        value = utc(value)
+        value = utc(zoned(value, meaning(dialect)))
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -5,9 +5,10 @@ from functools import cache
 from sqlalchemy import ColumnDefault, inspect
 
 from daicho.core.model import Base
+from daicho.guilds.dumping import Dumped
 
 
-class WithDefaults(Base):
+class WithDefaults(Dumped, Base):
     """A table's base: what is not said when an instance is made is the column's default at once.
 
     SQLAlchemy alone would fill it in only when the instance is written. What is read is left as it is.

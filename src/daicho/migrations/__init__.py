@@ -84,6 +84,14 @@ def _mismatch(place: str, revision: str | None, tables: set[str]) -> Outdated:
             "次を実行してください: daicho db upgrade"
             + (" (日時が文字列なら daicho tasks adopt FILE)" if texts else ""),
         )
+    bots = {"ticket", "guildsettings"} & tables or {"tickets", "guild_settings"} <= tables
+    if revision is None and bots and "calls" not in tables:
+        return Outdated(
+            f"{place}: is a Discord bot's database; give it another name, then bring it over into a new one:"
+            " daicho guilds adopt FILE",
+            f"{place}: Discord ボットのデータベースです。ファイル名を変えてから、"
+            "新しいデータベースに取り込んでください: daicho guilds adopt FILE",
+        )
     if revision is None and tables - {"alembic_version"}:
         shown = ", ".join(sorted(tables)[:5])
         return Outdated(

@@ -9,9 +9,9 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from daicho.core.dialect import clock, insert
-from daicho.core.errors import Conflict, Invalid
+from daicho.core.errors import Conflict
 from daicho.core.model import check_text
-from daicho.core.page import check_limit
+from daicho.core.page import check_limit, check_offset
 from daicho.core.types import now, uuid_text
 from daicho.tasks.models import Task
 from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
@@ -49,11 +49,9 @@ def same(session: Session, row: Mapping[str, Any], *, lock: bool = False) -> Tas
 
 
 def some(session: Session, condition: Any, limit: int, offset: int) -> Sequence[Task]:
-    check_limit(limit)
-    if not 0 <= offset < 2**63:
-        raise Invalid(f"offset is {offset}; 0 or more", f"offset が {offset} です。0 以上にしてください")
     newest = select(Task).where(condition).order_by(Task.created_at.desc(), Task.uuid.desc())
-    return session.execute(newest.limit(limit).offset(offset)).scalars().all()
+    page = newest.limit(check_limit(limit)).offset(check_offset(offset))
+    return session.execute(page).scalars().all()
 
 
 def move(
