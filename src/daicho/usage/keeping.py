@@ -17,8 +17,9 @@ from daicho.core.naming import with_alias
 from daicho.core.operation import Mode
 from daicho.core.pace import Pace
 from daicho.core.person import Fate, Person, Rows, Trace, holding
+from daicho.core.summing import rename
 from daicho.core.sweep import Advance, Aged, Gone
-from daicho.usage.models import AIUsageLog, Lead, RollupState, UsageSource, User
+from daicho.usage.models import USAGE, AIUsageLog, Lead, RollupState, UsageSource, User
 
 
 def drop_records(session: Session, before: datetime, limit: int) -> int:
@@ -91,9 +92,10 @@ class Sources(Trace):
 
 
 def _rename(old: str, new: str, session: Session) -> None:
-    left = UsageSource.source == old
-    if session.scalar(select(UsageSource.source).where(left).limit(1)) is not None:
-        session.connection().execute(update(UsageSource).where(left).values(source=new))
+    """Add what is left of a source's sums to those of its new name."""
+    left = session.scalar(select(UsageSource.source).where(UsageSource.source == old).limit(1))
+    if left is not None:
+        rename(session.connection(), USAGE, UsageSource.__tablename__, "source", old, new)
 
 
 AGED: Sequence[Aged] = (Records(),)
