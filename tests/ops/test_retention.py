@@ -319,6 +319,13 @@ def test_a_wrong_retention_is_one_line_that_names_the_key(config: str, said: str
     assert "\n" not in str(error.value)
 
 
+def test_every_table_with_a_retention_is_documented() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    for name in ("settings.md", "retention.md", "retention.ja.md"):
+        said = (docs / name).read_text(encoding="utf-8")
+        assert all(f"`{table}`" in said or f"`retention.{table}`" in said for table in TABLES), name
+
+
 def test_lengths_of_time_and_the_one_rule_for_chats(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("config.yaml").write_text("retention: {calls: 2y, call_logs: 365d, logs: 12w, tracks: 6h}\n")
     kept = Settings().retention
