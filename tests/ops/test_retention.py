@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from daicho import Ledger
 from daicho.core.errors import Invalid
+from daicho.core.person import Person
 from daicho.core.settings import Retention, Settings
 from daicho.core.types import now
 from daicho.ops.retention import rules, tables
@@ -366,3 +367,31 @@ def test_the_command_says_what_would_go_and_then_lets_it_go(here: Here) -> None:
     assert not sum(table["rows"] for table in json.loads(here("db", "clean", "--json"))["tables"])
     here("db", "clean", "--table", "cals", code=1)
     assert "did you mean 'calls'" in one_line(here.said)
+
+
+@on_sqlite
+def test_a_table_that_cannot_be_cleaned_does_not_keep_the_others(here: Here) -> None:
+    Path("config.yaml").write_text("retention: {calls: 30d, logs: 30d}\n")
+    with Ledger(here.url) as ledger:
+        fill(ledger)
+        with ledger.database.engine.begin() as connection:
+            kept = "CREATE TRIGGER kept BEFORE DELETE ON call_logs BEGIN SELECT RAISE(ABORT, 'by law'); END"
+            connection.execute(text(kept))
+    done = json.loads(here("db", "clean", "--json", code=1))
+    assert [table["table"] for table in done["tables"]] == ["logs"]
+    assert "calls: " in one_line(here.said)
+    assert "by law" in here.said
+
+
+def test_a_tenants_ledger_lets_nothing_go_and_forgets_nobody(sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as ledger:
+        fill(ledger)
+        usage = ledger.for_tenant(ledger.usage.list_tenants().items[0].id).usage
+        for call in (
+            lambda: usage.drop_before("ai_usage_logs", NOW),
+            lambda: usage.count_before("ai_usage_logs", NOW),
+            lambda: usage.forget(Person(users=("taro",))),
+            lambda: usage.find_person(Person(users=("taro",))),
+        ):
+            with pytest.raises(Invalid, match="the operator's to do"):
+                call()

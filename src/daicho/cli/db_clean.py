@@ -1,5 +1,6 @@
 """``daicho db clean``: what is older than the settings keep it leaves, while others go on writing."""
 
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -7,13 +8,13 @@ import typer
 from pydantic import BaseModel
 
 from daicho.core.duration import written
-from daicho.core.errors import Invalid
+from daicho.core.errors import DaichoError, Invalid
 from daicho.core.language import say
 from daicho.core.options import DryRun, Json
-from daicho.core.terminal import Table, Terminal, local, note, progress, put_json
+from daicho.core.terminal import Table, Terminal, local, note, printable, progress, put_json
 from daicho.core.types import now
 from daicho.ledger import AsyncLedger, Ledger
-from daicho.ops.retention import Cleaned, clean, due, rules
+from daicho.ops.retention import Cleaned, Rule, clean, due, rules
 
 app = typer.Typer()
 
@@ -72,12 +73,19 @@ def clean_(
                 "削除の対象がありません。設定に retention がないため、すべて無期限に保存されます"
                 " (config.yaml: retention: {call_logs: 365d})",
             )
-        found = [due(rule) for rule in wanted]
+        failures = Failures()
+        found = [one for rule in wanted for one in failures.kept(rule, due)]
+        left = 0
         if not dry_run:
             with progress(say("cleaning", "削除中"), sum(one.rows for one in found)) as advance:
-                done = [clean(rule, advance, files=not keep_files) for rule in wanted]
-            left = sum(due(rule).rows for rule in wanted)
-            found = done
+                foreseen, found = found, []
+                for was in foreseen:
+                    for one in failures.kept(
+                        was.rule, lambda rule: clean(rule, advance, files=not keep_files)
+                    ):
+                        found.append(one)
+                        # Fewer than foreseen: gone with another table's rows, or still in use?
+                        left += due(was.rule).rows if one.rows < was.rows else 0
     rows = sum(one.rows + sum(one.along.values()) for one in found)
     if json:
         put_json(CleanOut(dry_run=dry_run, rows=rows, tables=[_out(one) for one in found]))
@@ -92,6 +100,23 @@ def clean_(
                 f"{left:,} 行は残しました (再び使用中、またはフォルダーで処理中)",
             )
         )
+    if failures.any:
+        raise typer.Exit(1)
+
+
+class Failures:
+    """Tells what could not be done with one table, where the others are to be cleaned all the same."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    def kept(self, rule: Rule, work: Callable[[Rule], Cleaned]) -> Iterator[Cleaned]:
+        """Yield what became of a rule; nothing, once its error is said."""
+        try:
+            yield work(rule)
+        except DaichoError as error:
+            self.any = True
+            note("daicho: " + printable(f"{rule.table}: {error}"))
 
 
 def _put(found: list[Cleaned]) -> None:

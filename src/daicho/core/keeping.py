@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from daicho.core.engine import Database
+from daicho.core.errors import Invalid
 from daicho.core.language import Text
 from daicho.core.model import unknown_name
 from daicho.core.operation import Mode, Store, apart, query
@@ -39,6 +40,7 @@ class Keeping(Store[Mode]):
 
         Returns the number for the table, and for the table whose rows go along. Raises Invalid.
         """
+        self._refuse_tenant()
         one = self._one(table)
         return one.count(session, one.since(moment))
 
@@ -65,6 +67,7 @@ class Keeping(Store[Mode]):
 
         Returns as ``count_before``. Raises Invalid.
         """
+        self._refuse_tenant()
         one = self._one(table)
         return one.drop(database, one.since(moment), files=files, advance=advance)
 
@@ -74,11 +77,13 @@ class Keeping(Store[Mode]):
 
         Raises Conflict where a name means several persons.
         """
+        self._refuse_tenant()
         return [one.traced(one.count(session)) for one in self.traces_of(person)]
 
     @query
     def out_of_reach(self, session: Session, person: Person) -> list[Text]:
         """Return what ``forget`` leaves in this room, sentence by sentence: what is live, what comes back."""
+        self._refuse_tenant()
         return self.left_of(session, person)
 
     @apart
@@ -90,6 +95,7 @@ class Keeping(Store[Mode]):
 
         Returns as ``find_person``: what was done.
         """
+        self._refuse_tenant()
         return [one.traced(one.erase(database, advance)) for one in self.traces_of(person)]
 
     def traces_of(self, person: Person) -> Sequence[Trace]:
@@ -99,6 +105,13 @@ class Keeping(Store[Mode]):
     def left_of(self, session: Session, person: Person) -> list[Text]:
         """As ``out_of_reach``."""
         return []
+
+    def _refuse_tenant(self) -> None:
+        if self.tenant is not None:
+            raise Invalid(
+                "letting rows go and forgetting persons is the operator's to do",
+                "古い行の削除と個人の記録の消去は運用者のみが行えます",
+            )
 
     def _one(self, table: str) -> Aged:
         known = {one.table: one for one in self.aged}
