@@ -179,6 +179,8 @@ def test_what_is_live_stays_and_is_told_of(sqlite_url: str, tmp_path: Path) -> N
         assert f"task {live} has not ended" in said
         done = {one.table: one.rows for one in forget(ledger, GIVEN, lambda _: None) if one.rows}
         assert done == {"contexts": 1, "tasks": 1}
+        named = {(one.table, one.column) for one in mentions(ledger, GIVEN)}
+        assert named == {("calls", "client_id"), ("tasks", "user"), ("tickets", "user_id")}
         files = TaskFiles(tmp_path / "contexts")
         assert files.folder(over) is None
         assert files.messages(live).items

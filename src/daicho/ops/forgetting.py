@@ -16,6 +16,7 @@ from daicho.core.model import Base
 from daicho.core.operation import Sync
 from daicho.core.person import Person, Traced, holding
 from daicho.core.sweep import Advance
+from daicho.core.types import Snowflake
 from daicho.ledger import Ledger
 from daicho.ops.retention import rooms
 
@@ -91,7 +92,7 @@ def _mentioned(session: Session, person: Person) -> Iterator[Mentioned]:
 
 def _held(column: ColumnElement[object], person: Person) -> ColumnElement[bool] | None:
     """The condition that a value has a name of the person; None for what cannot have one."""
-    if isinstance(column.type, BigInteger):
+    if isinstance(column.type, BigInteger | Snowflake):
         return column.in_(person.snowflakes) if person.snowflakes else None
     if isinstance(column.type, Integer) or not _is_text(column):
         return None
