@@ -469,7 +469,7 @@ def test_messages_from_before_some_days_expire(store: ChatStore[Sync]) -> None:
 def test_more_than_one_transaction_of_old_messages_expires(
     sql: ChatStore[Sync], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daicho.chats.sql.EXPIRED_AT_ONCE", 100)
+    monkeypatch.setattr("daicho.core.pace.MOST", 100)
     monkeypatch.setattr("daicho.chats.sql.SESSIONS_AT_ONCE", 20)
     old = now() - timedelta(days=9)
     sql.append_many([said(n, timestamp=old + n * MICRO) for n in range(105)])

@@ -7,6 +7,7 @@ from typing import Any, cast
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from daicho.calls.keeping import CallKeeping
 from daicho.calls.listing import counted, which
 from daicho.calls.models import Call, CallLog
 from daicho.calls.schemas import CALL, Imported, Role, SearchHit
@@ -16,7 +17,7 @@ from daicho.core.dialect import containing, insert, matching
 from daicho.core.errors import DaichoError, Invalid, NotFound, located
 from daicho.core.language import Text
 from daicho.core.model import check_text
-from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query
+from daicho.core.operation import Mode, grouped, idempotent, operation, query
 from daicho.core.page import Page, check_limit, decode_number, encode, keyset
 from daicho.core.types import now
 
@@ -24,7 +25,7 @@ SHORT_SEARCH_WINDOW = 50_000
 """Lines that a search of one or two characters, which no index serves, looks at for one page."""
 
 
-class CallStore(Store[Mode]):
+class CallStore(CallKeeping[Mode]):
     """``ledger.calls``: calls and their transcripts (seed 000)."""
 
     room = "calls"

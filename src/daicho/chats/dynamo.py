@@ -11,7 +11,7 @@ from daicho.chats import dynamo_tables as tables
 from daicho.chats.dynamo_client import connect, endpoint_of, translated
 from daicho.chats.dynamo_deleting import Deleting, batches
 from daicho.chats.dynamo_index import Index
-from daicho.chats.dynamo_items import LEAST, MOST, Item, Scale, item_of, just_before, micros_of
+from daicho.chats.dynamo_items import LEAST, MOST, Item, Scale, author_of, item_of, just_before, micros_of
 from daicho.chats.dynamo_reading import Reading
 from daicho.chats.dynamo_threads import Stop, Threads
 from daicho.chats.dynamo_writing import Writing
@@ -238,6 +238,53 @@ class ChatTable(Beside):
         tell = _one_at_a_time(advance)
         self._everywhere(expire)
         return sum(gone)
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def count_before(self, horizon: datetime) -> int:
+        """Return how many messages were said before an instant."""
+        before = just_before(self._scale.number(micros_of(horizon)))
+        return self._counted(before, lambda _: True)
+
+    def session_ids(self) -> list[str]:
+        """Return every session of the table, in or out of its index."""
+        found: list[str] = []
+        self._everywhere(lambda session_id, _: found.append(session_id))
+        return found
+
+    def count_authored(self, names: Sequence[str]) -> int:
+        """Return how many messages these authors have written. Reads the whole table."""
+        return self._counted(MOST, lambda item: author_of(item) in names)
+
+    def forget_author(self, names: Sequence[str], alias: str, mark: str, advance: Advance) -> int:
+        """Put another name and a mark where authors' names and words are; return in how many messages.
+
+        Args:
+            alias: the name; mark: the words.
+        """
+        forgotten: list[int] = []
+
+        def forget(session_id: str, stop: Stop) -> None:
+            for item in self._reading.items(session_id, LEAST, MOST, newest_first=False):
+                stop.check()
+                if author_of(item) in names and self._writing.forget(item, alias, mark):
+                    forgotten.append(1)
+                    tell(1)
+
+        tell = _one_at_a_time(advance)
+        self._everywhere(forget)
+        return len(forgotten)
+
+    def _counted(self, until: str, wanted: Callable[[Item], bool]) -> int:
+        counts: list[int] = []
+
+        def count(session_id: str, stop: Stop) -> None:
+            for item in self._reading.items(session_id, LEAST, until, newest_first=False):
+                stop.check()
+                counts.append(wanted(item))
+
+        self._everywhere(count)
+        return sum(counts)
 
     def _busy(self, session_id: str, gone: int) -> Unavailable:
         return Unavailable(

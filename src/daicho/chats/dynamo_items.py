@@ -135,6 +135,22 @@ def expired(item: Item, seconds: float) -> bool:
     return until is not None and Decimal(until) <= seconds
 
 
+def author_of(item: Item) -> str | None:
+    """Return who wrote a message; None where it does not say."""
+    author: str | None = item.get("author", {}).get("S")
+    return author
+
+
+def forgotten(item: Item, alias: str, mark: str) -> Item:
+    """Return a message in its place, without who wrote it and what; nothing of other programs either."""
+    kept: Item = {
+        name: item[name]
+        for name in ("session_id", "timestamp", "role", "message_id", "expires_at")
+        if name in item
+    }
+    return {**kept, "author": {"S": alias}, "content": {"S": mark}}
+
+
 def message_of(item: Item, scale: Scale) -> ChatLog:
     """Return an item as a message; one of another program too, with what it has besides in ``details``."""
     raw = str(item["timestamp"]["N"])

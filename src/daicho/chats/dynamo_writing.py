@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from daicho.chats.comparing import differing
 from daicho.chats.dynamo_client import refused
 from daicho.chats.dynamo_index import Index
-from daicho.chats.dynamo_items import MOST, Item, Scale, instant_at, item_of, message_of, micros_of
+from daicho.chats.dynamo_items import MOST, Item, Scale, forgotten, instant_at, item_of, message_of, micros_of
 from daicho.chats.models import ChatLog
 from daicho.chats.places import NewMessage
 from daicho.core.errors import Invalid
@@ -113,6 +113,24 @@ class Writing:
         while self._refused(item) is not None:
             if (there := self._get(session_id, at)) is not None:
                 return self._as_before(row, there)
+        return True
+
+    def forget(self, item: Item, alias: str, mark: str) -> bool:
+        """Put a name and a mark into the place of a message's author and words; return whether it was there.
+
+        Repeated it changes nothing: the author is another one then.
+        """
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=forgotten(item, alias, mark),
+                ConditionExpression="author = :author",
+                ExpressionAttributeValues={":author": item["author"]},
+            )
+        except ClientError as error:
+            if refused(error):
+                return False
+            raise
         return True
 
     def _as_before(self, row: Mapping[str, Any], there: Item) -> bool | None:

@@ -16,9 +16,9 @@ from daicho.core.dialect import insert_for
 from daicho.core.engine import Database
 from daicho.core.errors import Invalid, located
 from daicho.core.language import Text
+from daicho.core.pace import Pace
 from daicho.core.page import LIMIT_MAX, Page, keyset
 
-EXPIRED_AT_ONCE = 10_000
 SESSIONS_AT_ONCE = 200
 """Sessions that one transaction takes old messages from: each is a row that those who append wait for."""
 
@@ -112,8 +112,10 @@ def expire_messages(database: Database, horizon: datetime, advance: Advance) -> 
     """Delete the messages from before an instant, some at a time; return how many."""
     total = 0
     before: Sequence[str] = ()
+    pace = Pace()
     while True:
-        sessions, deleted = database.run(partial(_expire_some, horizon), idempotent=True)
+        with pace.step():
+            sessions, deleted = database.run(partial(_expire_some, horizon, pace.size), idempotent=True)
         if not sessions or (not deleted and sessions == before):
             return total
         before = sessions
@@ -122,7 +124,7 @@ def expire_messages(database: Database, horizon: datetime, advance: Advance) -> 
         advance(deleted)
 
 
-def _expire_some(horizon: datetime, session: Session) -> tuple[Sequence[str], int]:
+def _expire_some(horizon: datetime, limit: int, session: Session) -> tuple[Sequence[str], int]:
     """Delete some messages of the sessions that are the oldest; return these, and how many it were."""
     oldest = select(SESSIONS.c.session_id).where(SESSIONS.c.first_at < horizon)
     found = session.scalars(oldest.order_by(SESSIONS.c.first_at).limit(SESSIONS_AT_ONCE)).all()
@@ -133,7 +135,7 @@ def _expire_some(horizon: datetime, session: Session) -> tuple[Sequence[str], in
         select(*KEY)
         .where(LOGS.c.session_id.in_(found), LOGS.c.timestamp < horizon)
         .order_by(*KEY)
-        .limit(EXPIRED_AT_ONCE)
+        .limit(limit)
         .with_for_update()
     )
     return found, session.connection().execute(delete(ChatLog).where(tuple_(*KEY).in_(old))).rowcount

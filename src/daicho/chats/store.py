@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from sqlalchemy.orm import Session
 
 from daicho.chats import places
+from daicho.chats.keeping import ChatKeeping
 from daicho.chats.models import SESSION_MAX, ChatLog, ChatSession
 from daicho.chats.places import Added, Advance, NewMessage, Prepared, Restored, Span, logs_of
 from daicho.chats.schemas import SESSION
@@ -16,7 +17,7 @@ from daicho.core.engine import Database
 from daicho.core.errors import DaichoError, Invalid, NotFound, located
 from daicho.core.language import Text
 from daicho.core.model import check_text, check_whole
-from daicho.core.operation import Mode, Runner, Store, apart, grouped, idempotent, operation, query
+from daicho.core.operation import Mode, Runner, apart, grouped, idempotent, operation, query
 from daicho.core.page import Page, check_limit
 from daicho.core.settings import Settings
 from daicho.core.types import check_instant, new_uuid, now
@@ -42,7 +43,7 @@ def _open_table(settings: Settings) -> Beside:
     return ChatTable(settings.chats)
 
 
-class ChatStore(Store[Mode]):
+class ChatStore(ChatKeeping[Mode]):
     """``ledger.chats``: conversations, message by message (seed 002, future work).
 
     Args:

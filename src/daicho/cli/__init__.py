@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from daicho.cli import db, doctor, running
+from daicho.cli import db, doctor, forget, running
 from daicho.core.errors import DaichoError
 from daicho.core.language import say
 from daicho.core.settings import Settings
@@ -63,6 +63,7 @@ def application() -> typer.Typer:
         for name, further in getattr(commands, "FURTHER", {}).items():
             app.add_typer(further, name=name)
     app.add_typer(db.app, name="db")
+    app.add_typer(forget.app)
     app.add_typer(running.app)
     app.add_typer(doctor.app)
     return app

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from daicho import migrations
-from daicho.cli import db_backup, db_copy
+from daicho.cli import db_backup, db_clean, db_copy
 from daicho.core.engine import Database
 from daicho.core.language import say
 from daicho.core.retry import translated
@@ -166,6 +166,7 @@ def grant(
 
 app.add_typer(db_copy.app)
 app.add_typer(db_backup.app)
+app.add_typer(db_clean.app)
 
 
 @contextmanager

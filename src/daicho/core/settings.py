@@ -5,8 +5,10 @@ The names of seeds 000 and 001 hold: ``DATABASE_URL`` and ``DB_ECHO``; ``DATABAS
 and ``pool``; ``context_storage.base_dir``. ``DATABASE_URL`` overrides the parts.
 """
 
+import difflib
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,6 +23,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -30,6 +33,7 @@ from pydantic_settings import (
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from daicho.core.duration import Duration
 from daicho.core.errors import Invalid
 
 CONFIG_FILE = "config.yaml"
@@ -195,6 +199,43 @@ class Backup(Section):
     )
 
 
+class Retention(Section):
+    """``retention``: how long rows stay, by their table; unset: for good. ``daicho db clean`` keeps to it."""
+
+    calls: Duration | None = Field(None, description="Calls that have ended, with their transcripts.")
+    call_logs: Duration | None = Field(None, description="Lines of calls that have ended; the calls stay.")
+    tasks: Duration | None = Field(None, description="Tasks that have ended, with their folders.")
+    ai_usage_logs: Duration | None = Field(None, description="Single records of usage; their sums stay.")
+    tickets: Duration | None = Field(None, description="Tickets that are closed, with their messages.")
+    ticket_messages: Duration | None = Field(None, description="Messages of tickets that are closed.")
+    logs: Duration | None = Field(None, description="What happened in guilds.")
+    tracks: Duration | None = Field(None, description="Music that is neither queued nor playing.")
+    avatar_histories: Duration | None = Field(None, description="Changes of avatars; the statistics stay.")
+    chat_logs: Duration | None = Field(None, description="Messages of chats. The same as chats.days.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_tables(cls, values: Any) -> Any:
+        for name in values if isinstance(values, Mapping) else ():
+            if name not in cls.model_fields:
+                near = difflib.get_close_matches(str(name), cls.model_fields, 1)
+                raise PydanticCustomError(
+                    "unknown_table",
+                    "no table {name} that may have one{nearest}; those that may: {known}",
+                    {
+                        "name": repr(name),
+                        "nearest": f", did you mean {near[0]!r}?" if near else "",
+                        "known": ", ".join(cls.model_fields),
+                    },
+                )
+        return values
+
+    def of(self, table: str) -> timedelta | None:
+        """Return how long a table's rows stay; None: for good."""
+        length: timedelta | None = getattr(self, table)
+        return length
+
+
 class Server(Section):
     """``server``: what ``daicho serve`` listens on and whom it lets in."""
 
@@ -269,6 +310,7 @@ class Settings(BaseSettings):
     members: Members = Members()
     chats: Chats = Chats()
     backup: Backup = Backup()
+    retention: Retention = Retention()
     server: Server = Server()
 
     def __init__(self, **values: Any) -> None:
@@ -297,6 +339,27 @@ class Settings(BaseSettings):
         """Return the settings that a mapping gives, read as ``config.yaml``: the environment goes first."""
         known = {name: value for name, value in config.items() if name in cls.model_fields}
         return cls(**_over(known, _environment()))
+
+    @model_validator(mode="after")
+    def _one_word_on_chats(self) -> Self:
+        """``chats.days`` and ``retention.chat_logs`` are one rule under two names: each fills the other."""
+        kept, days = self.retention.chat_logs, self.chats.days
+        if kept is None:
+            if days is not None:
+                update = {"chat_logs": timedelta(days=days)}
+                self.retention = self.retention.model_copy(update=update)
+            return self
+        if kept % timedelta(days=1):
+            raise PydanticCustomError("chat_logs", "retention.chat_logs: chat logs are kept for whole days")
+        if days is not None and kept.days != days:
+            raise PydanticCustomError(
+                "chat_logs",
+                "retention.chat_logs says {kept} days and chats.days (CHATLOG_DAYS) {days}: they mean the"
+                " same, set one of them",
+                {"kept": kept.days, "days": days},
+            )
+        self.chats = self.chats.model_copy(update={"days": kept.days})
+        return self
 
     def database_url(self) -> URL:
         """Return the URL that the settings mean, with its driver: ``DATABASE_URL`` or the parts."""
@@ -407,5 +470,5 @@ def _readable(error: ValidationError) -> Invalid:
         path = tuple(str(part) for part in problem["loc"])
         variable = next((name for name, place in ENVIRONMENT.items() if place == path), None)
         name = ".".join(path) + (f" ({variable})" if variable else "")
-        lines.append(f"{name}: {problem['msg']}")
+        lines.append(f"{name}: {problem['msg']}" if name else problem["msg"])
     return Invalid("settings: " + "; ".join(lines), "設定: " + "; ".join(lines))

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from daicho.core.rollups import PRUNED, STATE, Rollup, Summed, spelled
 
@@ -103,6 +103,24 @@ def rebuild(connection: Connection, of: Summed) -> None:
     for rollup, rows, whole in _comparable(connection, of, None):
         for statement in statements.anew(rollup, rows, whole):
             connection.exec_driver_sql(statement)
+
+
+def rename(connection: Connection, of: Summed, table: str, key: str, old: str, new: str) -> None:
+    """Add a roll-up's sums of one value of a key column to those of another, and take them away there.
+
+    For sums of rows that are kept no more: rows that are there take their sums along by themselves.
+    """
+    rollup = next(one for one in of.rollups if one.table == table)
+    others = ", ".join([*[name for name in rollup.key if name != key], *of.sums])
+    merged = spelled(connection.dialect.name, of).upsert(rollup)
+    connection.execute(
+        text(
+            f"INSERT INTO {table} ({key}, {others})"
+            f" SELECT :new, {others} FROM {table} AS former WHERE {key} = :old {merged}"
+        ),
+        {"old": old, "new": new},
+    )
+    connection.execute(text(f"DELETE FROM {table} WHERE {key} = :old"), {"old": old})
 
 
 def _comparable(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[Rollup, str, str]]:

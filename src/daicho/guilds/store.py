@@ -2,6 +2,7 @@
 
 from daicho.core.operation import Mode
 from daicho.guilds.avatars import Avatars
+from daicho.guilds.keeping import GuildKeeping
 from daicho.guilds.logs import Logs
 from daicho.guilds.music import Music
 from daicho.guilds.queue import MusicQueue
@@ -18,6 +19,7 @@ class GuildStore(
     MusicQueue[Mode],
     Avatars[Mode],
     Transactions[Mode],
+    GuildKeeping[Mode],
 ):
     """``ledger.guilds``: what a Discord bot keeps of its guilds (seed 004, ``DatabaseManager``)."""
 

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from daicho.core.dialect import containing, insert
 from daicho.core.errors import Conflict, NotFound
 from daicho.core.model import check_text
-from daicho.core.operation import Mode, Store, grouped, idempotent, query
+from daicho.core.operation import Mode, grouped, idempotent, query
 from daicho.core.page import Page, keyset
 from daicho.core.types import now
 from daicho.members.given import given_row
+from daicho.members.keeping import MemberKeeping
 from daicho.members.models import HumanMember, MemberFile, VirtualMember
 from daicho.members.saving import save_files
 from daicho.members.schemas import MEMBER, NEVER, FileStatus, Kind, KnownFile, SeenFile
@@ -23,7 +24,7 @@ AT_ONCE = 500
 """Names and files that one statement carries."""
 
 
-class MemberStore(Store[Mode]):
+class MemberStore(MemberKeeping[Mode]):
     """``ledger.members``: human and virtual members (seed 002)."""
 
     room = "members"

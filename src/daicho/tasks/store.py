@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from daicho.core.dialect import clock, insert
 from daicho.core.errors import Conflict, Invalid, NotFound
 from daicho.core.model import check_text
-from daicho.core.operation import Mode, Store, grouped, idempotent, operation, query
+from daicho.core.operation import Mode, grouped, idempotent, operation, query
 from daicho.core.page import LIMIT_MAX, Page, keyset
 from daicho.core.types import now, uuid_text
 from daicho.tasks.counting import Addition, add_up
+from daicho.tasks.keeping import TaskKeeping
 from daicho.tasks.models import COUNTS, Task
 from daicho.tasks.process import STALE_AFTER, recorded_identity, why_gone
 from daicho.tasks.rows import SETTABLE, checked, new_row, whole_count, whole_row
@@ -22,7 +23,7 @@ from daicho.tasks.schemas import ENDED, TASK, Adopted, Reaped, TaskStatus
 from daicho.tasks.statements import fail_unseen, found, inserted, move, nothing, same, some, take
 
 
-class TaskStore(Store[Mode]):
+class TaskStore(TaskKeeping[Mode]):
     """``ledger.tasks``: coding-agent tasks (seed 001, ``TaskRepository``)."""
 
     room = "tasks"

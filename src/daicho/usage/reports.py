@@ -14,13 +14,10 @@ from sqlalchemy import (
     and_,
     cast,
     column,
-    delete,
     func,
     literal,
     select,
-    tuple_,
     union_all,
-    update,
     values,
 )
 from sqlalchemy.orm import Session
@@ -34,12 +31,12 @@ from daicho.core.summing import compared, rebuild
 from daicho.core.types import Instant, uuid_text
 from daicho.usage import periods
 from daicho.usage.checking import check_source
+from daicho.usage.keeping import drop_records
 from daicho.usage.models import (
     FIRST,
     NOBODY,
     NOT_ANY,
     USAGE,
-    AIUsageLog,
     RollupState,
     UsageDetail,
     UsageSource,
@@ -190,15 +187,7 @@ class Reports(Store[Mode]):
                 f"records are dropped from before a midnight in UTC that has passed, not {before}",
                 f"UTC の 0 時 (過去) を指定してください ({before} でした)",
             )
-        session.execute(update(RollupState).where(RollupState.raw_from < before).values(raw_from=before))
-        old = (
-            select(AIUsageLog.id, AIUsageLog.tenant_id)
-            .where(AIUsageLog.created_at < before)
-            .order_by(AIUsageLog.created_at)
-            .limit(PRUNED_AT_ONCE)
-        )
-        key = tuple_(AIUsageLog.id, AIUsageLog.tenant_id)
-        return session.connection().execute(delete(AIUsageLog).where(key.in_(old))).rowcount
+        return drop_records(session, before, PRUNED_AT_ONCE)
 
 
 # -- sums --------------------------------------------------------------------------------------------
