@@ -31,10 +31,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from daicho.core.errors import Conflict, Invalid
+from daicho.core.load import AsyncCountedPool, CountedPool
 from daicho.core.model import Base
 from daicho.core.settings import Settings
 from daicho.core.types import now, utc
@@ -73,7 +74,7 @@ def anchored(url: URL) -> URL:
 def make_engine(url: URL, settings: Settings) -> Engine:
     """Create the sync engine: pool sizes from the settings, SQLite in WAL mode with its rules on."""
     if not is_sqlite(url):
-        engine = create_engine(url, **pool_options(settings))
+        engine = create_engine(url, poolclass=CountedPool, **pool_options(settings))
         _see_every_tenant(engine)
         refuse_lost_commits(engine)
         return engine
@@ -85,7 +86,7 @@ def make_engine(url: URL, settings: Settings) -> Engine:
         _check_folder(url, settings)
     engine = create_engine(
         url,
-        poolclass=QueuePool,
+        poolclass=CountedPool,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
         **options,
     )
@@ -117,7 +118,7 @@ def make_engine(url: URL, settings: Settings) -> Engine:
 
 def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
     """Create the async engine (PostgreSQL), with the same pool."""
-    engine = create_async_engine(url, **pool_options(settings))
+    engine = create_async_engine(url, poolclass=AsyncCountedPool, **pool_options(settings))
     _see_every_tenant(engine.sync_engine)
     refuse_lost_commits(engine.sync_engine)
     return engine

@@ -27,9 +27,12 @@ from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
 from daicho.core.errors import Unavailable
 from daicho.core.lent import Lent, Line, lending_engine, tell_of_ends
+from daicho.core.load import Load, pools_of
+from daicho.core.measure import Measures
 from daicho.core.settings import Settings
 from daicho.core.threads import caller, in_thread, surely_in_thread
 from daicho.core.turn import WriteTurn
+from daicho.core.watch import watch
 from daicho.core.writer import Writer
 
 BESIDE = 16
@@ -62,6 +65,7 @@ class Database:
         """Set up all that a forked child must not share with its parent."""
         self._ready = False
         self._ready_lock = threading.Lock()
+        self.measures = Measures(self.settings.database.slow_query_ms)
         self.turn = WriteTurn(self.place, in_threads=self.in_threads, in_memory=self.in_memory)
         self._parts_lock = threading.Lock()
         self._parts: dict[str, Any] = {}
@@ -80,12 +84,35 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The sync engine."""
-        return self._part("engine", lambda: dialect.make_engine(self.url, self.settings))
+        return self._part("engine", lambda: self._watched(dialect.make_engine(self.url, self.settings)))
 
     @property
     def async_engine(self) -> AsyncEngine:
         """The async engine (PostgreSQL)."""
-        return self._part("async_engine", lambda: dialect.make_async_engine(self.url, self.settings))
+        return self._part(
+            "async_engine", lambda: self._watched_async(dialect.make_async_engine(self.url, self.settings))
+        )
+
+    def _watched(self, engine: Engine) -> Engine:
+        return watch(engine, self.measures)
+
+    def _watched_async(self, engine: AsyncEngine) -> AsyncEngine:
+        watch(engine.sync_engine, self.measures)
+        return engine
+
+    def load(self) -> Load:
+        """How busy it is now, as far as this process uses it."""
+        limits = self.settings.database
+        writer, buffer = self._parts.get("writer"), self._parts.get("buffer")
+        return Load(
+            pools=pools_of(dict(self._parts)),
+            turn=len(self.turn.waiting),
+            queue=writer.waiting if writer else 0,
+            queue_limit=limits.writer.queue,
+            buffer=buffer.waiting if buffer else 0,
+            buffer_limit=limits.buffer.size,
+            buffer_line=buffer.in_line if buffer else 0,
+        )
 
     @property
     def writer(self) -> Writer:
@@ -93,7 +120,14 @@ class Database:
         self.turn.refuse_own_wait(writes=True)
         limits = self.settings.database.writer
         return self._part(
-            "writer", lambda: Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
+            "writer",
+            lambda: Writer(
+                self.run_batch,
+                self.place,
+                queue=limits.queue,
+                batch=limits.batch,
+                measures=self.measures,
+            ),
         )
 
     @property
@@ -109,6 +143,7 @@ class Database:
                 size=limits.size,
                 batch=limits.batch,
                 seconds=limits.seconds,
+                measures=self.measures,
             ),
         )
 
@@ -164,8 +199,9 @@ class Database:
         except Exception as error:
             if not retry.may_repeat(error, idempotent=idempotent):
                 raise self.translated(error) from None
+            self.measures.repeats(error)
         try:
-            return Retrying(**retry.policy(idempotent=idempotent))(once)
+            return Retrying(**retry.policy(idempotent=idempotent, told=self.measures.repeats))(once)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -186,7 +222,8 @@ class Database:
     async def repeating_async(self, once: Callable[[], Awaitable[R]], *, idempotent: bool) -> R:
         """As ``repeating``, from a task."""
         try:
-            return await AsyncRetrying(**retry.policy(idempotent=idempotent))(once)
+            again = retry.policy(idempotent=idempotent, told=self.measures.repeats)
+            return await AsyncRetrying(**again)(once)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -248,10 +285,15 @@ class Database:
             return engine if immediate else self._part("own_async_engine", partial(self._own_async, engine))
         lend = partial(self.lend, writes=immediate)
         line = Line(self.place, self.settings.database.pool.timeout) if immediate or self.in_memory else None
-        make = partial(lending_engine, lend, line=line, echo=self.settings.database.echo)
+
+        def make(begin: str) -> AsyncEngine:
+            return self._watched_async(
+                lending_engine(lend, begin, line=line, echo=self.settings.database.echo)
+            )
+
         if immediate:
-            return self._part("held_engine", lambda: make(begin="BEGIN IMMEDIATE"))
-        return self._part("own_async_engine", lambda: self._own_async(make(begin="BEGIN")))
+            return self._part("held_engine", lambda: make("BEGIN IMMEDIATE"))
+        return self._part("own_async_engine", lambda: self._own_async(make("BEGIN")))
 
     @property
     def own_engine(self) -> Engine:

@@ -7,6 +7,7 @@ nothing, and reported otherwise.
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -53,20 +54,24 @@ def may_repeat(error: BaseException, *, idempotent: bool) -> bool:
     return passes(error) or (idempotent and isinstance(error, CommitUnanswered))
 
 
-def policy(*, idempotent: bool) -> dict[str, Any]:
-    """tenacity's arguments: try again what may be repeated, a few times, after a random short wait."""
+def policy(*, idempotent: bool, told: Callable[[BaseException], object]) -> dict[str, Any]:
+    """tenacity's arguments: try again what may be repeated, a few times, after a random short wait.
+
+    ``told`` is told of each error that is tried again.
+    """
     return {
         "retry": retry_if_exception(partial(may_repeat, idempotent=idempotent)),
         "stop": STOP,
         "wait": WAIT,
-        "before_sleep": _say_so,
+        "before_sleep": partial(_say_so, told),
         "reraise": True,
     }
 
 
-def _say_so(state: RetryCallState) -> None:
+def _say_so(told: Callable[[BaseException], object], state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     if error is not None:
+        told(error)
         log.info("repeating a transaction (try %d): %s", state.attempt_number + 1, first_line(error))
 
 

@@ -18,7 +18,8 @@ from daicho.core.language import Text
 from daicho.core.settings import Settings
 from daicho.core.web import problems as problems_of
 from daicho.ledger import ROOMS, AsyncLedger
-from daicho.server import problems
+from daicho.ops.metrics import Scrapes
+from daicho.server import metrics, problems
 from daicho.server.auth import Door
 from daicho.server.limits import BodyLimit
 from daicho.server.network import is_loopback
@@ -113,8 +114,11 @@ def create_app(
         redoc_url=None,
     )
     app.state.ledger = ledger
+    requests = metrics.new_requests()
+    app.state.scrapes = Scrapes(ledger.database, requests, __version__)
     problems.install(app)
     app.include_router(meta)
+    app.include_router(metrics.router, dependencies=[Depends(BEARER)])
     for room in ROOMS:
         routes = importlib.import_module(f"daicho.{room}.routes")
         app.include_router(routes.router, prefix="/api/v1", dependencies=[Depends(BEARER)])
@@ -127,7 +131,7 @@ def create_app(
 
         mount(app, ledger)
     app.add_middleware(BodyLimit, limit=BODY_BYTES, streams=STREAMS)
-    token = settings.server.token
+    token, for_metrics = settings.server.token, settings.server.metrics_token
     keys = sessions or Sessions(token.get_secret_value() if token else None)
     app.add_middleware(
         Door,
@@ -136,5 +140,7 @@ def create_app(
         allowed=_allowed(app),
         loopback=is_loopback(settings.server.host),
         cookie=f"daicho-{settings.server.port}",
+        readers={"/metrics": for_metrics.get_secret_value()} if for_metrics else {},
     )
+    app.add_middleware(metrics.Clock, requests=requests)
     return app
