@@ -3,6 +3,7 @@
 import importlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.routing import iter_route_contexts
@@ -24,6 +25,10 @@ from daicho.server.auth import Door
 from daicho.server.limits import BodyLimit
 from daicho.server.network import is_loopback
 from daicho.server.sessions import Sessions
+from daicho.server.tracing import Traced
+
+if TYPE_CHECKING:
+    from daicho.ops.tracing import Tracing
 
 log = logging.getLogger("daicho")
 
@@ -95,7 +100,12 @@ def _nothing_but(routes: Sequence[BaseRoute]) -> Callable[[Request], Awaitable[N
 
 
 def create_app(
-    ledger: AsyncLedger, settings: Settings, *, sessions: Sessions | None = None, console: bool = True
+    ledger: AsyncLedger,
+    settings: Settings,
+    *,
+    sessions: Sessions | None = None,
+    console: bool = True,
+    traces: "Tracing | None" = None,
 ) -> FastAPI:
     """Build the application around a ledger, which stays the caller's to close.
 
@@ -104,6 +114,7 @@ def create_app(
         settings: ``server.host`` decides which names it answers to, ``server.token`` who comes in.
         sessions: the keys; made from the settings, if None.
         console: whether to serve the console too.
+        traces: what follows its requests and operations; they stay the caller's to close. None: nothing.
     """
     app = FastAPI(
         title="Daicho",
@@ -143,4 +154,7 @@ def create_app(
         readers={"/metrics": for_metrics.get_secret_value()} if for_metrics else {},
     )
     app.add_middleware(metrics.Clock, requests=requests)
+    if traces is not None:
+        traces.follow(ledger.database)
+        app.add_middleware(Traced, traces=traces)
     return app
