@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -38,11 +39,11 @@ class Running:
 
 
 @contextmanager
-def running(url: str) -> Iterator[Running]:
+def running(url: str, *, traces: Any = None, **server_settings: Any) -> Iterator[Running]:
     """Serve a ledger's API from a thread until the block ends."""
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    settings = Settings(server=Server(port=port))
+    settings = Settings(server=Server(port=port, **server_settings))
     sessions = Sessions(TOKEN)
     begun = threading.Event()
     stop: Callable[[], None] = lambda: None  # noqa: E731
@@ -51,7 +52,7 @@ def running(url: str) -> Iterator[Running]:
         async def main() -> None:
             nonlocal stop
             async with AsyncLedger(url) as ledger:
-                app = create_app(ledger, settings, sessions=sessions, console=False)
+                app = create_app(ledger, settings, sessions=sessions, console=False, traces=traces)
                 config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
                 server = uvicorn.Server(config)
 

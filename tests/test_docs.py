@@ -29,6 +29,8 @@ def blocks(name: str, language: str) -> list[str]:
         "docs/guilds.ja.md",
         "docs/chats.md",
         "docs/chats.ja.md",
+        "docs/monitoring.md",
+        "docs/monitoring.ja.md",
     ],
 )
 def test_the_programs_of_the_documents_run(name: str, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from sqlalchemy import Connection
 
 from daicho.core.dialect import keep_to
 from daicho.core.errors import Unavailable
-from daicho.core.writer import BatchWrite, Load
+from daicho.core.measure import Measures, current
+from daicho.core.writer import BatchWrite, QueueLoad
 
 log = logging.getLogger("daicho")
 R = TypeVar("R")
@@ -98,6 +99,8 @@ class Waiting:
     item: object
     tenant: str | None
     receipt: Receipt[Any] = field(default_factory=Receipt)
+    operation: str = field(default_factory=current.get)
+    link: object = None
     since: float = field(default_factory=monotonic)
 
 
@@ -122,6 +125,7 @@ class Buffer:
         size: how many items it holds; a further one waits until there is room.
         batch: how many are written together at most; so many are written at once.
         seconds: how long an item waits for others at most.
+        measures: what counts the items and follows them; None: nobody.
     """
 
     def __init__(
@@ -133,7 +137,9 @@ class Buffer:
         size: int,
         batch: int,
         seconds: float,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self._run, self._told, self._place = run, told, place
         self._size, self._batch, self._seconds = size, batch, seconds
         self._queue: deque[Waiting] = deque()
@@ -148,14 +154,24 @@ class Buffer:
         atexit.register(self.close)
 
     @property
-    def load(self) -> Load:
+    def load(self) -> QueueLoad:
         """How the buffer is doing."""
         since = self._since
-        return Load(len(self._queue), self._size, monotonic() - since if since else 0.0)
+        return QueueLoad(len(self._queue), self._size, monotonic() - since if since else 0.0)
+
+    @property
+    def waiting(self) -> int:
+        """How many items are in it."""
+        return len(self._queue)
+
+    @property
+    def in_line(self) -> int:
+        """How many tasks wait for room in it."""
+        return len(self._line)
 
     def put(self, room: str, write: BatchWrite, item: object, tenant: str | None) -> Receipt[Any]:
         """Add an item. Waits while the buffer is full; raises Unavailable once it is closed."""
-        waiting = Waiting(room, write, item, tenant)
+        waiting = self._waiting(room, write, item, tenant)
         with self._changed:
             while len(self._queue) >= self._size and not self._closing.is_set():
                 self._changed.wait()
@@ -166,7 +182,7 @@ class Buffer:
 
     async def put_async(self, room: str, write: BatchWrite, item: object, tenant: str | None) -> Receipt[Any]:
         """As ``put``, from a task. It waits without a thread; cancelled while it waits, it adds nothing."""
-        waiting = Waiting(room, write, item, tenant)
+        waiting = self._waiting(room, write, item, tenant)
         with self._changed:
             if self._closing.is_set():
                 raise self._closed()
@@ -198,6 +214,10 @@ class Buffer:
         self._thread.join()
         _answer(self._queue, self._closed())
         atexit.unregister(self.close)
+
+    def _waiting(self, room: str, write: BatchWrite, item: object, tenant: str | None) -> Waiting:
+        tracer = self._measures.tracer
+        return Waiting(room, write, item, tenant, link=None if tracer is None else tracer.link())
 
     def _closed(self) -> Unavailable:
         return Unavailable(f"{self._place}: this ledger is closed", f"{self._place}: この台帳は閉じています")
@@ -237,6 +257,7 @@ class Buffer:
 
     def _write(self, write: BatchWrite, tenant: str | None, some: Sequence[Waiting]) -> None:
         def work(connection: Connection) -> Sequence[Any]:
+            current.set(some[0].operation)
             if tenant is not None:
                 keep_to(connection, tenant)
             return write(connection, [one.item for one in some])
@@ -244,7 +265,8 @@ class Buffer:
         pause, most = PAUSE_SECONDS
         while self._given_up is None:
             try:
-                results = self._run(work)
+                with self._measures.batch("buffer_write", [one.link for one in some]):
+                    results = self._run(work)
             except Unavailable as error:
                 if self._closing.is_set() and monotonic() >= self._deadline:
                     self._given_up = error
@@ -260,6 +282,7 @@ class Buffer:
                         self._write(write, tenant, [one])
                 return
             else:
+                self._measures.flushes.observe(len(some))
                 self._tell(some)
                 for one, result in zip(some, results, strict=True):
                     one.receipt.answer(result)

@@ -18,6 +18,7 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import await_only
 
 from daicho.core.model import Base
+from daicho.core.watch import wrote
 
 REFUSED = (IntegrityError, sqlite3.IntegrityError, psycopg.IntegrityError)
 """What a constraint's refusal is, whether it comes through SQLAlchemy or from the driver itself."""
@@ -45,6 +46,7 @@ def insert_numbered(
         cursor.execute(statement, values_of(row))
         numbers.append(cursor.lastrowid)
     cursor.close()
+    wrote(connection, model.__tablename__, "insert", len(numbers))
     return numbers
 
 
@@ -57,6 +59,7 @@ def run_many(connection: Connection, statement: Update, rows: Sequence[Mapping[s
     cursor.executemany(compiled, [values_of(row) for row in rows])
     touched = cursor.rowcount
     cursor.close()
+    wrote(connection, statement.table.description, "update", touched)
     return touched
 
 
@@ -98,6 +101,7 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
     cursor = connection.connection.cursor()
     new = [cursor.execute(statement, values_of(row)).rowcount > 0 for row in rows]
     cursor.close()
+    wrote(connection, model.__tablename__, "insert", sum(new))
     return new
 
 
@@ -191,6 +195,7 @@ def _execute_many(
     moved = cursor.rowcount
     cursor.execute(f"DROP TABLE {place}")
     cursor.close()
+    wrote(connection, target.name, "insert", moved)
     return moved
 
 
@@ -282,8 +287,18 @@ def _copy(
     statement = f"COPY {place or target.name} ({columns}) FROM STDIN"
     driver = connection.connection.driver_connection
     if isinstance(driver, psycopg.AsyncConnection):
-        return await_only(_copy_async(driver, statement, values, meanwhile))
-    with cast("psycopg.Connection[Any]", driver).cursor() as cursor:
+        copied = await_only(_copy_async(driver, statement, values, meanwhile))
+    else:
+        copied = _copy_sync(cast("psycopg.Connection[Any]", driver), statement, values, meanwhile)
+    if place is None:
+        wrote(connection, target.name, "insert", copied)
+    return copied
+
+
+def _copy_sync(
+    driver: psycopg.Connection[Any], statement: str, values: Iterable[Sequence[Any]], meanwhile: Meanwhile
+) -> int:
+    with driver.cursor() as cursor:
         with cursor.copy(statement.encode()) as copy:
             for value in values:
                 copy.write_row(value)

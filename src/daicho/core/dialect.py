@@ -34,11 +34,12 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from daicho.core.answering import KEEPALIVES, Answered, AsyncAnswered
 from daicho.core.errors import Conflict, Invalid
+from daicho.core.load import AsyncCountedPool, CountedPool
 from daicho.core.model import Base
 from daicho.core.settings import Settings
 from daicho.core.tls import warn_of_open_way
@@ -102,7 +103,9 @@ def make_engine(url: URL, settings: Settings) -> Engine:
     if not is_sqlite(url):
         warn_of_open_way(url)
         connect = answered(Answered, settings)
-        engine = create_engine(url, connect_args=connect_options(url, settings), **pool_options(settings))
+        engine = create_engine(
+            url, poolclass=CountedPool, connect_args=connect_options(url, settings), **pool_options(settings)
+        )
         event.listen(engine, "do_connect", lambda _, record, args, given: connect.connect(*args, **given))
         _see_every_tenant(engine)
         _leave_read_only_servers(engine)
@@ -116,7 +119,7 @@ def make_engine(url: URL, settings: Settings) -> Engine:
         _check_folder(url, settings)
     engine = create_engine(
         url,
-        poolclass=QueuePool,
+        poolclass=CountedPool,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
         **options,
     )
@@ -152,7 +155,9 @@ def make_async_engine(url: URL, settings: Settings) -> AsyncEngine:
     """Create the async engine (PostgreSQL), with the same pool."""
     warn_of_open_way(url)
     options = connect_options(url, settings) | {"async_creator_fn": answered(AsyncAnswered, settings).connect}
-    engine = create_async_engine(url, connect_args=options, **pool_options(settings))
+    engine = create_async_engine(
+        url, poolclass=AsyncCountedPool, connect_args=options, **pool_options(settings)
+    )
     _see_every_tenant(engine.sync_engine)
     _leave_read_only_servers(engine.sync_engine)
     refuse_lost_commits(engine.sync_engine)

@@ -29,11 +29,14 @@ from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
 from daicho.core.errors import Unavailable
 from daicho.core.lent import Lent, Line, lending_engine, tell_of_ends
+from daicho.core.load import Load, pools_of
 from daicho.core.manners import REREADS, Manners, heed_first_writes, remember
+from daicho.core.measure import Measures
 from daicho.core.settings import Settings
 from daicho.core.threads import caller, in_thread, surely_in_thread
 from daicho.core.turn import WriteTurn
-from daicho.core.writer import Load, Writer
+from daicho.core.watch import watch
+from daicho.core.writer import QueueLoad, Writer
 
 BESIDE = 16
 """Requests that tasks have under way at once at the places beside a database."""
@@ -67,6 +70,7 @@ class Database:
         """Set up all that a forked child must not share with its parent."""
         self._ready = False
         self._ready_lock = threading.Lock()
+        self.measures = Measures(self.settings.database.slow_query_ms)
         self.turn = WriteTurn(self.place, in_threads=self.in_threads, in_memory=self.in_memory)
         self._parts_lock = threading.Lock()
         self._parts: dict[str, Any] = {}
@@ -85,22 +89,37 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The sync engine."""
-        return self._part("engine", self._make_engine)
-
-    def _make_engine(self) -> Engine:
-        engine = dialect.make_engine(self.url, self.settings)
-        remember(engine, self.manners.naive)
-        return engine
+        return self._part("engine", lambda: self._ours(dialect.make_engine(self.url, self.settings)))
 
     @property
     def async_engine(self) -> AsyncEngine:
         """The async engine (PostgreSQL)."""
-        return self._part("async_engine", self._make_async_engine)
+        return self._part(
+            "async_engine", lambda: self._ours_async(dialect.make_async_engine(self.url, self.settings))
+        )
 
-    def _make_async_engine(self) -> AsyncEngine:
-        engine = dialect.make_async_engine(self.url, self.settings)
-        remember(engine.sync_engine, self.manners.naive)
+    def _ours(self, engine: Engine) -> Engine:
+        """Let a new engine know what times without a zone mean, and measure what happens on it."""
+        remember(engine, self.manners.naive)
+        return watch(engine, self.measures)
+
+    def _ours_async(self, engine: AsyncEngine) -> AsyncEngine:
+        self._ours(engine.sync_engine)
         return engine
+
+    def load(self) -> Load:
+        """How busy it is now, as far as this process uses it."""
+        limits = self.settings.database
+        writer, buffer = self._parts.get("writer"), self._parts.get("buffer")
+        return Load(
+            pools=pools_of(dict(self._parts)),
+            turn=len(self.turn.waiting),
+            queue=writer.waiting if writer else 0,
+            queue_limit=limits.writer.queue,
+            buffer=buffer.waiting if buffer else 0,
+            buffer_limit=limits.buffer.size,
+            buffer_line=buffer.in_line if buffer else 0,
+        )
 
     @property
     def writer(self) -> Writer:
@@ -108,7 +127,14 @@ class Database:
         self.turn.refuse_own_wait(writes=True)
         limits = self.settings.database.writer
         return self._part(
-            "writer", lambda: Writer(self.run_batch, self.place, queue=limits.queue, batch=limits.batch)
+            "writer",
+            lambda: Writer(
+                self.run_batch,
+                self.place,
+                queue=limits.queue,
+                batch=limits.batch,
+                measures=self.measures,
+            ),
         )
 
     @property
@@ -124,6 +150,7 @@ class Database:
                 size=limits.size,
                 batch=limits.batch,
                 seconds=limits.seconds,
+                measures=self.measures,
             ),
         )
 
@@ -159,7 +186,7 @@ class Database:
         """The engine of who only looks how the database is, for ``seconds`` at most: it holds up nobody."""
         return self._part("watching", lambda: dialect.watching_engine(self.url, self.settings, seconds))
 
-    def loads(self) -> dict[str, Load]:
+    def loads(self) -> dict[str, QueueLoad]:
         """How the writer and the buffer are doing, those that are in use."""
         queues = {name: self._parts.get(name) for name in ("writer", "buffer")}
         return {name: part.load for name, part in queues.items() if isinstance(part, Writer | Buffer)}
@@ -197,8 +224,10 @@ class Database:
         except Exception as error:
             if not retry.may_repeat(error, idempotent=idempotent) or retry.is_late(began):
                 raise self.translated(error) from None
+            self.measures.repeats(error)
         try:
-            return Retrying(**retry.policy(idempotent=idempotent, began=began))(once)
+            again = retry.policy(idempotent=idempotent, began=began, told=self.measures.repeats)
+            return Retrying(**again)(once)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -219,7 +248,8 @@ class Database:
     async def repeating_async(self, once: Callable[[], Awaitable[R]], *, idempotent: bool) -> R:
         """As ``repeating``, from a task."""
         try:
-            return await AsyncRetrying(**retry.policy(idempotent=idempotent, began=monotonic()))(once)
+            again = retry.policy(idempotent=idempotent, began=monotonic(), told=self.measures.repeats)
+            return await AsyncRetrying(**again)(once)
         except Exception as error:
             raise self.translated(error) from None
 
@@ -283,9 +313,7 @@ class Database:
         line = Line(self.place, self.settings.database.pool.timeout) if immediate or self.in_memory else None
 
         def make(begin: str) -> AsyncEngine:
-            engine = lending_engine(lend, begin, line=line, echo=self.settings.database.echo)
-            remember(engine.sync_engine, self.manners.naive)
-            return engine
+            return self._ours_async(lending_engine(lend, begin, line=line, echo=self.settings.database.echo))
 
         if immediate:
             return self._part("held_engine", lambda: make("BEGIN IMMEDIATE"))

@@ -13,6 +13,7 @@ A store method is written once, against a sync ``Session``. ``@operation`` (it w
 """
 
 import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -28,6 +29,7 @@ from daicho.core.engine import Database
 from daicho.core.errors import DaichoError, NotFound, Unavailable
 from daicho.core.language import Text
 from daicho.core.manners import Naive, with_zones
+from daicho.core.measure import Timing
 from daicho.core.types import uuid_text
 from daicho.core.writer import BatchWrite
 
@@ -94,6 +96,7 @@ class Store(Generic[Mode]):
     def __init__(self, runner: Runner, tenant: str | None = None) -> None:
         self.runner = runner
         self.tenant = tenant
+        self.is_awaited = inspect.iscoroutinefunction(runner.call)
 
     def whose(self, tenant_id: str | None) -> str | None:
         """Return the tenant that an operation is about; None: all.
@@ -116,6 +119,8 @@ class Store(Generic[Mode]):
 class TwoFaced(ABC, Generic[S, P, R]):
     """A store method that is a plain call on one face and an awaitable one on the other."""
 
+    __name__: str
+
     def __init__(self, body: Callable[..., Any]) -> None:
         functools.update_wrapper(cast("Callable[..., Any]", self), body)
 
@@ -128,12 +133,25 @@ class TwoFaced(ABC, Generic[S, P, R]):
     def __get__(self, store: Store[Any] | None, owner: type) -> Any:
         if store is None:
             return self
-        call = functools.partial(self._call, store)
+        call = functools.partial(self._measured, store)
         return call if store.naive is None else with_zones(call, store.naive)
+
+    def _measured(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Carry it out and count it, under its name: ``calls.append_log``."""
+        timing = store.runner.database.measures.timing(f"{store.room}.{self.__name__}")
+        if store.is_awaited:
+            return _awaited(timing, self._call(store, *args, **kwargs))
+        with timing:
+            return self._call(store, *args, **kwargs)
 
     @abstractmethod
     def _call(self, store: Store[Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Carry it out by the store's runner."""
+
+
+async def _awaited(timing: Timing, doing: Awaitable[R]) -> R:
+    with timing:
+        return await doing
 
 
 class Operation(TwoFaced[S, P, R]):

@@ -7,7 +7,7 @@ nothing, and reported otherwise.
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -68,25 +68,27 @@ def is_late(began: float) -> bool:
     return monotonic() - began >= SECONDS
 
 
-def policy(*, idempotent: bool, began: float) -> dict[str, Any]:
+def policy(*, idempotent: bool, began: float, told: Callable[[BaseException], object]) -> dict[str, Any]:
     """tenacity's arguments: try again what may be repeated, a few times, after a random short wait.
 
     Args:
         idempotent: whether doing it twice changes nothing.
         began: when the first try did, by ``monotonic()``.
+        told: is told of each error that is tried again.
     """
     return {
         "retry": retry_if_exception(partial(may_repeat, idempotent=idempotent)),
         "stop": lambda state: STOP(state) or is_late(began),
         "wait": WAIT,
-        "before_sleep": _say_so,
+        "before_sleep": partial(_say_so, told),
         "reraise": True,
     }
 
 
-def _say_so(state: RetryCallState) -> None:
+def _say_so(told: Callable[[BaseException], object], state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     if error is not None:
+        told(error)
         log.info("repeating a transaction (try %d): %s", state.attempt_number + 1, first_line(error))
 
 

@@ -108,6 +108,9 @@ class Database(Section):
     pool: Pool = Pool()
     writer: Writer = Writer()
     buffer: Buffer = Buffer()
+    slow_query_ms: float | None = Field(
+        None, ge=0, description="From how many milliseconds on a statement goes to the log; unset: none."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -248,7 +251,11 @@ class Server(Section):
         None, description="The bearer token; at least 16 characters. Unset: a new one at every start."
     )
 
-    @field_validator("token")
+    metrics_token: SecretStr | None = Field(
+        None, description="A bearer token that may read /metrics and nothing else; at least 16 characters."
+    )
+
+    @field_validator("token", "metrics_token")
     @classmethod
     def _not_short(cls, token: SecretStr | None) -> SecretStr | None:
         return _long_enough(token) if token is not None else None
@@ -265,6 +272,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DATABASE_SSLMODE": ("database", "postgresql", "sslmode"),
     "DATABASE_SSLROOTCERT": ("database", "postgresql", "sslrootcert"),
     "DB_ECHO": ("database", "echo"),
+    "DAICHO_SLOW_QUERY_MS": ("database", "slow_query_ms"),
     "DAICHO_SQLITE_SYNCHRONOUS": ("database", "sqlite", "synchronous"),
     "DAICHO_CONTEXTS": ("context_storage", "base_dir"),
     "AWS_ENDPOINT_URL": ("storage", "endpoint"),
@@ -283,6 +291,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "DAICHO_HOST": ("server", "host"),
     "DAICHO_PORT": ("server", "port"),
     "DAICHO_PUBLIC_NAME": ("server", "public_name"),
+    "DAICHO_METRICS_TOKEN": ("server", "metrics_token"),
     "DAICHO_TOKEN": ("server", "token"),
 }
 """Each environment variable (and ``.env`` name) and the place in ``config.yaml`` that it overrides."""

@@ -1,6 +1,7 @@
 """Whose turn it is to write on SQLite, within this process."""
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -24,6 +25,7 @@ class WriteTurn:
         self.in_memory = in_memory
         self._lock = threading.Lock()
         self._holders: list[object] = []
+        self.waiting: deque[None] = deque()  # to add and to take is one step each, whichever thread does
 
     @contextmanager
     def holding(self, holder: object) -> Iterator[None]:
@@ -54,7 +56,12 @@ class WriteTurn:
         if not (writes and self.in_threads):
             yield
             return
-        if not self._lock.acquire(timeout=dialect.BUSY_SECONDS):
+        self.waiting.append(None)
+        try:
+            is_ours = self._lock.acquire(timeout=dialect.BUSY_SECONDS)
+        finally:
+            self.waiting.pop()
+        if not is_ours:
             raise Unavailable(
                 f"{self.place}: another transaction of this process has been open for "
                 f"{dialect.BUSY_SECONDS:.0f} seconds",

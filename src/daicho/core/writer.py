@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from daicho.core.errors import DaichoError, Unavailable
+from daicho.core.measure import Measures, current
 
 BatchWrite = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 """Writes a batch of items and returns, in their order, each one's result or DaichoError."""
@@ -25,7 +26,7 @@ GATHER_SECONDS = 0.0005
 """How long the writer waits for the callers of its last batch to come back with their next item."""
 
 
-class Load(NamedTuple):
+class QueueLoad(NamedTuple):
     """How a queue and the thread behind it are doing.
 
     Attributes:
@@ -42,11 +43,13 @@ class Load(NamedTuple):
 class Append:
     """One caller's item on its way to the database, and the answer on its way back."""
 
-    __slots__ = ("_answered", "_error", "_result", "item", "write")
+    __slots__ = ("_answered", "_error", "_result", "item", "link", "operation", "write")
 
     def __init__(self, write: BatchWrite, item: object) -> None:
         self.write = write
         self.item = item
+        self.operation = current.get()
+        self.link: object = None
         self._result: Any = None
         self._error: Exception | None = None
         # A bare lock, held until the answer is there, wakes its one waiter at the least cost.
@@ -106,6 +109,7 @@ class Writer:
         place: the database's name, for errors.
         queue: how many appends may wait; a further caller waits until there is room.
         batch: the most appends in one commit.
+        measures: what counts the commits and follows them; None: nobody.
     """
 
     def __init__(
@@ -115,7 +119,9 @@ class Writer:
         *,
         queue: int,
         batch: int,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self._run = run
         self._place = place
         self._limit = queue
@@ -132,10 +138,10 @@ class Writer:
         self._thread.start()
 
     @property
-    def load(self) -> Load:
+    def load(self) -> QueueLoad:
         """How the writer is doing."""
         since = self._since
-        return Load(len(self._queue), self._limit, monotonic() - since if since else 0.0)
+        return QueueLoad(len(self._queue), self._limit, monotonic() - since if since else 0.0)
 
     def submit(self, write: BatchWrite, item: object) -> Any:
         """Write an item with whatever else is waiting; return its result once it is durable.
@@ -155,6 +161,11 @@ class Writer:
         while not self._try_put(append):
             await asyncio.to_thread(self._wait_for_room)
         return await append.future
+
+    @property
+    def waiting(self) -> int:
+        """How many appends wait for their commit."""
+        return len(self._queue)
 
     def close(self) -> None:
         """Write all that is queued, answer it, and stop."""
@@ -181,6 +192,8 @@ class Writer:
             raise Unavailable(
                 f"{self._place}: this ledger is closed", f"{self._place}: この台帳は閉じています"
             )
+        if self._measures.tracer is not None:
+            append.link = self._measures.tracer.link()
         self._queue.append(append)
         if len(self._queue) >= self._wanted:
             self._has_items.notify()
@@ -211,10 +224,12 @@ class Writer:
         if not batch:
             return
         try:
-            results = self._run(lambda connection: write_together(connection, batch))
+            with self._measures.batch("group_commit", [append.link for append in batch]):
+                results = self._run(lambda connection: write_together(connection, batch))
         except Exception as error:
             self._answer_failure(batch, error)
             return
+        self._measures.commits.observe(len(batch))
         for append, result in zip(batch, results, strict=True):
             failed = isinstance(result, DaichoError)
             append.answer(*((None, result) if failed else (result,)))
@@ -252,6 +267,7 @@ def write_together(connection: Connection, batch: Sequence[Append]) -> list[Any]
         kinds.setdefault(append.write, []).append(place)
     results: list[Any] = [None] * len(batch)
     for write, places in kinds.items():
+        current.set(batch[places[0]].operation)
         for place, result in zip(places, write(connection, [batch[p].item for p in places]), strict=True):
             results[place] = result
     return results

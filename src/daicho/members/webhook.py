@@ -8,7 +8,7 @@ once, and 503 only while the storage or the database does not answer.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -165,7 +165,13 @@ class Delivery:
             results[place] = await self._told(key, uri, self._notices.removed(self._source.path(uri)))
         if self._failed:
             raise _out_of_order()
+        self._count(results.values())
         return [results[place] for place in range(len(records))]
+
+    def _count(self, results: Iterable[Result]) -> None:
+        counted = self._members.runner.database.measures.ingested
+        for result in results:
+            counted.add("members", result.outcome)
 
     async def _told(self, key: str, uri: str, doing: Awaitable[Saved]) -> Result:
         """Do something with a file; say what came of it, with all that is wrong with the file."""

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.routing import iter_route_contexts
@@ -17,10 +18,15 @@ from daicho.core.settings import Settings
 from daicho.core.tls import is_loopback
 from daicho.ledger import ROOMS, AsyncLedger
 from daicho.ops.health import Readiness
-from daicho.server import health, problems
+from daicho.ops.metrics import Scrapes
+from daicho.server import health, metrics, problems
 from daicho.server.auth import Door
 from daicho.server.limits import BodyLimit
 from daicho.server.sessions import Sessions
+from daicho.server.tracing import Traced
+
+if TYPE_CHECKING:
+    from daicho.ops.tracing import Tracing
 
 BODY_BYTES = 20 * 1024 * 1024
 """The largest request that is read."""
@@ -66,7 +72,12 @@ def _nothing_but(routes: Sequence[BaseRoute]) -> Callable[[Request], Awaitable[N
 
 
 def create_app(
-    ledger: AsyncLedger, settings: Settings, *, sessions: Sessions | None = None, console: bool = True
+    ledger: AsyncLedger,
+    settings: Settings,
+    *,
+    sessions: Sessions | None = None,
+    console: bool = True,
+    traces: "Tracing | None" = None,
 ) -> FastAPI:
     """Build the application around a ledger, which stays the caller's to close.
 
@@ -75,6 +86,7 @@ def create_app(
         settings: ``server.host`` decides which names it answers to, ``server.token`` who comes in.
         sessions: the keys; made from the settings, if None.
         console: whether to serve the console too.
+        traces: what follows its requests and operations; they stay the caller's to close. None: nothing.
     """
     app = FastAPI(
         title="Daicho",
@@ -85,9 +97,12 @@ def create_app(
         redoc_url=None,
     )
     app.state.ledger = ledger
+    requests = metrics.new_requests()
+    app.state.scrapes = Scrapes(ledger.database, requests, __version__)
     problems.install(app)
     app.state.readiness = Readiness(ledger.database)
     app.include_router(health.router)
+    app.include_router(metrics.router, dependencies=[Depends(BEARER)])
     for room in ROOMS:
         routes = importlib.import_module(f"daicho.{room}.routes")
         app.include_router(routes.router, prefix="/api/v1", dependencies=[Depends(BEARER)])
@@ -100,7 +115,7 @@ def create_app(
 
         mount(app, ledger)
     app.add_middleware(BodyLimit, limit=BODY_BYTES, streams=STREAMS)
-    token = settings.server.token
+    token, for_metrics = settings.server.token, settings.server.metrics_token
     keys = sessions or Sessions(token.get_secret_value() if token else None)
     app.state.sessions = keys
     app.add_middleware(
@@ -111,5 +126,10 @@ def create_app(
         loopback=is_loopback(settings.server.host),
         public_name=settings.server.public_name,
         cookie=f"daicho-{settings.server.port}",
+        readers={"/metrics": for_metrics.get_secret_value()} if for_metrics else {},
     )
+    app.add_middleware(metrics.Clock, requests=requests)
+    if traces is not None:
+        traces.follow(ledger.database)
+        app.add_middleware(Traced, traces=traces)
     return app

@@ -21,6 +21,7 @@ from daicho.server.app import create_app
 from daicho.server.manager import tell_manager
 from daicho.server.network import bind
 from daicho.server.sessions import Sessions
+from daicho.server.tracing import configured
 
 SHUTDOWN_SECONDS = 3
 """How long a client may take, at the end, over the answers that it is reading."""
@@ -46,6 +47,7 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
             "先に DAICHO_TOKEN (16 文字以上) を設定してください",
         )
     ledger = AsyncLedger(settings=settings)
+    traces = configured()
     try:
         ledger.database.ensure_ready()
         with contextlib.closing(bind(host, settings.server.port)) as listener:
@@ -59,7 +61,7 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
                 token.get_secret_value() if token else None, lambda new: _next_link(base, new)
             )
             config = uvicorn.Config(
-                create_app(ledger, bound, sessions=sessions),
+                create_app(ledger, bound, sessions=sessions, traces=traces),
                 log_level="warning",
                 access_log=False,  # a link's token would stand in it
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS + 1,
@@ -78,6 +80,8 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
                 server.run(sockets=[listener])
     finally:
         asyncio.run(ledger.close())
+        if traces is not None:
+            traces.close()
 
 
 class _Server(uvicorn.Server):

@@ -1,16 +1,18 @@
 """Records that arrive over HTTP: one, an array, or a stream of lines (NDJSON)."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import HTTPException
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from daicho.core.errors import Invalid, Unavailable
+from daicho.core.errors import DaichoError, Invalid, Unavailable
 from daicho.core.language import Text
 from daicho.core.operation import Async
+from daicho.usage.models import AIUsageLog
 from daicho.usage.schemas import RecordedOut, RejectedOut, UsageIn
 from daicho.usage.store import UsageStore
 
@@ -49,6 +51,24 @@ def read_body(body: bytes) -> UsageIn | list[Any]:
         return UsageIn.model_validate(content)
     except ValidationError as error:
         raise Invalid(_reason(error)) from None
+
+
+@contextmanager
+def counted(usage: UsageStore[Async]) -> Iterator[None]:
+    """Count a body, or the one record that it is, as rejected if that is what becomes of it."""
+    try:
+        yield
+    except DaichoError as error:
+        if not isinstance(error, Unavailable):  # which may be sent again, and then is counted
+            usage.runner.database.measures.ingested.add("usage", "rejected")
+        raise
+
+
+async def record_one(usage: UsageStore[Async], record: UsageIn) -> AIUsageLog:
+    """Record one call of an LLM; return it as stored. Raises as ``UsageStore.record``."""
+    stored = await usage.record(**record.model_dump(exclude_none=True))
+    usage.runner.database.measures.ingested.add("usage", "accepted")
+    return stored
 
 
 async def record_array(usage: UsageStore[Async], items: Sequence[Any]) -> RecordedOut:
@@ -125,6 +145,13 @@ async def _recorded(
     done = await usage.record_many(records, reject=True)
     rejected += [RejectedOut(line=numbers[one.line - 1], reason=str(one.reason)) for one in done.rejected]
     rejected.sort(key=lambda one: one.line)
+    counted = usage.runner.database.measures.ingested
+    for result, count in (
+        ("accepted", done.accepted),
+        ("duplicate", done.duplicates),
+        ("rejected", len(rejected)),
+    ):
+        counted.add("usage", result, count=count)
     return RecordedOut(
         accepted=done.accepted,
         duplicate=done.duplicates,

@@ -4,7 +4,7 @@ Tenants and keys stand in ``routes_access``.
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response, status
@@ -15,7 +15,7 @@ from daicho.core.language import say
 from daicho.core.types import now
 from daicho.core.web import LINES_TYPES, media_type, problems
 from daicho.usage import routes_access
-from daicho.usage.ingest import read_body, record_array, record_lines
+from daicho.usage.ingest import counted, read_body, record_array, record_lines, record_one
 from daicho.usage.periods import month_in, zone_of
 from daicho.usage.routes_access import Cursor, Limit, Usage, still_known
 from daicho.usage.schemas import (
@@ -82,11 +82,13 @@ async def record_usage(request: Request, usage: Usage, response: Response) -> Us
     if media_type(request) in LINES_TYPES:
         response.status_code = status.HTTP_200_OK
         return await record_lines(usage, request.stream(), still_known(request))
-    body = read_body(await request.body())
-    if isinstance(body, list):
-        response.status_code = status.HTTP_200_OK
-        return await record_array(usage, body)
-    return UsageOut.model_validate(await usage.record(**_values(body)))
+    content = await request.body()
+    with counted(usage):
+        body = read_body(content)
+        if isinstance(body, UsageIn):
+            return UsageOut.model_validate(await record_one(usage, body))
+    response.status_code = status.HTTP_200_OK
+    return await record_array(usage, body)
 
 
 @usage_router.get("/usage")
@@ -215,10 +217,6 @@ async def delete_usage(usage: Usage, record_id: str, tenant_id: TenantId = None)
 
 
 router.include_router(usage_router)
-
-
-def _values(record: UsageIn) -> Any:
-    return record.model_dump(exclude_none=True)
 
 
 def _stretch(
