@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
+from daicho.console import operations
 from daicho.console.shell import Shell, register_missing
 from daicho.ledger import ROOMS, AsyncLedger
 
@@ -30,6 +31,7 @@ def mount(app: FastAPI, ledger: AsyncLedger) -> None:
     shell = Shell(ledger)
     for room in ROOMS:
         import_module(f"daicho.{room}.page").register(shell)
+    operations.register(shell, app.state.scrapes.facts)
     register_missing(shell)
 
     @app.get("/", include_in_schema=False)
