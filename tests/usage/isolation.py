@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from daicho import Ledger, Page
 from daicho.core.access import KeyScope
 from daicho.core.model import Base
+from daicho.core.person import Person
 from daicho.usage.checking import UsageRecord
 
 IDS = ("tenant", "user", "assessment", "lead", "record", "key", "price")
@@ -144,6 +145,11 @@ VALUES: dict[str, list[Any]] = {
     "limit": [1000, 0],
     "cursor": ["nonsense"],
     "after": ["nonsense"],
+    "table": ["ai_usage_logs", "users"],
+    "moment": [INSTANTS[2]],
+    "person": [Person(users=("name", "nobody"))],
+    "files": [True, False],
+    "advance": [len],
     "unpriced": [True, False],
     "given": [True, False],
     "reject": [True, False],

@@ -44,7 +44,7 @@ from tests.usage.isolation import (
 )
 
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-NOT_OPERATIONS = {"room", "whose", "narrowed"}
+NOT_OPERATIONS = {"room", "whose", "narrowed", "aged", "traces_of", "left_of"}
 
 
 # -- operations --------------------------------------------------------------------------------------
@@ -53,7 +53,9 @@ NOT_OPERATIONS = {"room", "whose", "narrowed"}
 def arguments(name: str) -> Asking:
     body = inspect.getattr_static(UsageStore, name).__wrapped__
     parameters = [
-        one for one in inspect.signature(body).parameters.values() if one.name not in {"self", "session"}
+        one
+        for one in inspect.signature(body).parameters.values()
+        if one.name not in {"self", "session", "database"}
     ]
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         assert len(parameters) == 1, name
