@@ -99,6 +99,7 @@ class Proxy:
                 continue
             try:
                 server = socket.create_connection(self._target, 5)
+                server.settimeout(None)
             except OSError:
                 _reset(client)
                 continue
