@@ -44,7 +44,7 @@ from tests.usage.isolation import (
 )
 
 SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-NOT_OPERATIONS = {"room", "whose", "narrowed", "aged", "traces_of", "left_of"}
+NOT_OPERATIONS = {"room", "whose", "naive", "narrowed", "aged", "traces_of", "left_of"}
 
 
 # -- operations --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from daicho.ops.facts import FactKeeper, Facts, disks
 
 LOOK_SECONDS = 3.0
 """The page is brought up to date so often."""
+PAUSE_SECONDS = 0.5
 TITLE = Text("Operations", "運用")
 
 
@@ -32,7 +33,8 @@ def register(shell: Shell, facts: FactKeeper) -> None:
     @shell.page("/operations", "operations")
     async def operations(screen: Screen) -> None:
         page = Operations(shell.ledger.database, history, facts, screen)
-        await screen.follow("operations", page.look, LOOK_SECONDS, lambda: LOOK_SECONDS)
+        # Nothing announces what this page shows: it looks when its patience is at an end.
+        await screen.follow("operations", page.look, PAUSE_SECONDS, lambda: LOOK_SECONDS - PAUSE_SECONDS)
 
 
 class Operations:
