@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 
 from bench.harness import Place, Row, seconds
 from daicho import AsyncLedger
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.core.types import now
 from daicho.members import sync
 from daicho.members.models import HumanMember

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from daicho import AsyncLedger, Settings
-from daicho.core.settings import Server
+from daicho.core.sections import Server
 from daicho.server.app import create_app
 from daicho.server.network import bind
 from daicho.server.sessions import Sessions

@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from daicho import Ledger, Settings
-from daicho.core.settings import ENVIRONMENT, Server, Storage
+from daicho.core.sections import Server, Storage
+from daicho.core.settings import ENVIRONMENT
 from daicho.members.schemas import Kind, is_member_file
 from daicho.members.source import Source
 from daicho.server.auth import PUBLIC

@@ -146,8 +146,6 @@ def test_the_guides_commands_exist() -> None:
         for word in rest:
             if not (below := getattr(command, "commands", {})) or word.startswith("-"):
                 break
-            if rest in (["db", "backup"], ["db", "clean"]):
-                break
             command = below[word]
         options = {
             option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)

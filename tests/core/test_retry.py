@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from daicho import Invalid, Ledger, Settings, Unavailable
 from daicho.core import dialect, retry
-from daicho.core.settings import Database, Pool
+from daicho.core.sections import Database, Pool
 from tests.postgres import Cluster, free_port
 
 KILL_OTHERS = (

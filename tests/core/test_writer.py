@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from daicho import AsyncLedger, DaichoError, Invalid, Ledger, NotFound, Settings, Unavailable
-from daicho.core.settings import Database, Writer
+from daicho.core.sections import Database, Writer
 
 
 def small(queue: int, batch: int = 500) -> Settings:

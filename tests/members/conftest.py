@@ -12,7 +12,7 @@ from typing import Any
 import obstore
 import pytest
 
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.members.schemas import Listed
 from daicho.members.source import Source
 

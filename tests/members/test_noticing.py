@@ -9,7 +9,7 @@ import pytest
 
 from daicho import AsyncLedger, Ledger, Unavailable
 from daicho.core.language import Text
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.members import sync
 from daicho.members.noticing import Notices, is_later, plain_sequencer
 from daicho.members.saving import Saving

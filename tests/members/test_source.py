@@ -8,7 +8,7 @@ import pytest
 
 from daicho import Invalid, Unavailable
 from daicho.core import language
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.members.place import reason_of, spelled
 from daicho.members.source import Source
 from tests.members.conftest import KEYS, Files, listed_by

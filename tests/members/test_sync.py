@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daicho import AsyncLedger, Invalid, Ledger, Unavailable
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.members import spool, sync
 from daicho.members.schemas import Saved
 from daicho.members.source import Source
@@ -127,7 +127,7 @@ def test_names_may_go_round(url: str, files: Files) -> None:
 SYNC_THAT_STOPS = """
 import asyncio, sys
 from daicho import AsyncLedger
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.members import sync
 from daicho.members.source import Source
 

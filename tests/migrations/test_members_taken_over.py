@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 
 from daicho import Ledger, Outdated, migrations
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.ledger import open_database
 from daicho.members.source import Source
 from tests.cli.terminal import daicho

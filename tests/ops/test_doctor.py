@@ -13,7 +13,7 @@ import pytest
 
 from daicho import Ledger, Settings, cli, migrations
 from daicho.cli import doctor as command
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.ops import doctor, findings
 from daicho.ops.doctor import examine
 from daicho.ops.findings import Finding, Question, State, answers

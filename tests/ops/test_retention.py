@@ -15,7 +15,8 @@ from sqlalchemy import text
 from daicho import Ledger
 from daicho.core.errors import Invalid
 from daicho.core.person import Person
-from daicho.core.settings import Retention, Settings
+from daicho.core.sections import Retention
+from daicho.core.settings import Settings
 from daicho.core.types import now
 from daicho.ops.retention import rules, tables
 from daicho.tasks.context import TaskContextManager

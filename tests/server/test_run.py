@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from daicho import Invalid, Ledger, Settings
-from daicho.core.settings import Server
+from daicho.core.sections import Server
 from daicho.server.run import serve
 from tests.serving import TOKEN, Running
 

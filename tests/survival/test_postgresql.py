@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from daicho import AsyncLedger, Ledger, Settings, Unavailable
 from daicho.core import answering, changes, retry
-from daicho.core.settings import Database, Pool
+from daicho.core.sections import Database, Pool
 from tests.databases import PostgresDatabases
 from tests.faces import both_faces
 from tests.postgres import Cluster

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from daicho import Ledger, Settings, Unavailable
 from daicho.core import retry
-from daicho.core.settings import Database, Pool
+from daicho.core.sections import Database, Pool
 from tests.databases import PostgresDatabases
 from tests.postgres import Cluster
 from tests.survival.writes import line, message, ticket

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daicho import Ledger, Unavailable
-from daicho.core import dialect
+from daicho.core import dialect, engines
 from tests.survival.counting import query
 from tests.survival.load import finished, load
 from tests.survival.writes import line, prepare, record
@@ -107,8 +107,8 @@ def test_a_log_that_a_reader_kept_long_becomes_short_again(sqlite_url: str, path
         with held(path, "READ"):
             for n in range(6):
                 ledger.chats.append("a", "user", "x" * 8_000_000, message_id=str(n))
-            assert log.stat().st_size > dialect.LOG_BYTES
+            assert log.stat().st_size > engines.LOG_BYTES
         for n in range(6, 9):
             ledger.chats.append("a", "user", "x", message_id=str(n))
-        assert log.stat().st_size <= dialect.LOG_BYTES
+        assert log.stat().st_size <= engines.LOG_BYTES
         assert ledger.chats.session("a").messages == 9

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.pool import QueuePool
 
 from daicho import Invalid, Ledger, Settings, Unavailable
-from daicho.core.settings import Database, Pool
+from daicho.core.sections import Database, Pool
 from tests.tasks.conftest import ABOUT
 
 

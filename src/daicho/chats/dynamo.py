@@ -21,7 +21,7 @@ from daicho.core.beside import Beside
 from daicho.core.errors import DaichoError, Invalid, Unavailable, located
 from daicho.core.language import Text
 from daicho.core.page import Page
-from daicho.core.settings import Chats
+from daicho.core.sections import Chats
 
 SEGMENTS = 8
 """Parts of the table that are gone through side by side: half of the threads, as that may take long."""

@@ -22,7 +22,7 @@ from daicho.chats.dynamo_settings import bad_endpoint, check_keys, checked_endpo
 from daicho.chats.dynamo_threads import Stopped
 from daicho.core.errors import DaichoError, Invalid, Outdated, Unavailable, located
 from daicho.core.language import Text
-from daicho.core.settings import Dynamodb
+from daicho.core.sections import Dynamodb
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -4,7 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 from daicho.core.errors import Invalid
-from daicho.core.settings import Dynamodb
+from daicho.core.sections import Dynamodb
 
 HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
 """A host's name, an address of IPv4, one of IPv6."""

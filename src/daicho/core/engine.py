@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from tenacity import AsyncRetrying, Retrying
 
-from daicho.core import dialect, retry
+from daicho.core import dialect, engines, retry
 from daicho.core.beside import Beside, Make
 from daicho.core.buffer import Buffer
 from daicho.core.changes import ChangeFeed, feed_for
@@ -89,13 +89,13 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The sync engine."""
-        return self._part("engine", lambda: self._ours(dialect.make_engine(self.url, self.settings)))
+        return self._part("engine", lambda: self._ours(engines.make_engine(self.url, self.settings)))
 
     @property
     def async_engine(self) -> AsyncEngine:
         """The async engine (PostgreSQL)."""
         return self._part(
-            "async_engine", lambda: self._ours_async(dialect.make_async_engine(self.url, self.settings))
+            "async_engine", lambda: self._ours_async(engines.make_async_engine(self.url, self.settings))
         )
 
     def _ours(self, engine: Engine) -> Engine:
@@ -184,7 +184,7 @@ class Database:
 
     def watching(self, seconds: int) -> Engine:
         """The engine of who only looks how the database is, for ``seconds`` at most: it holds up nobody."""
-        return self._part("watching", lambda: dialect.watching_engine(self.url, self.settings, seconds))
+        return self._part("watching", lambda: engines.watching_engine(self.url, self.settings, seconds))
 
     def loads(self) -> dict[str, QueueLoad]:
         """How the writer and the buffer are doing, those that are in use."""

@@ -18,7 +18,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from daicho.core.dialect import refuse_lost_commits
+from daicho.core.engines import refuse_lost_commits
 from daicho.core.errors import Unavailable
 from daicho.core.retry import CommitUnanswered
 

@@ -22,7 +22,7 @@ from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedErro
 from obstore.store import from_url
 
 from daicho.core.errors import Invalid, Unavailable
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.members.document import SIZE_MAX
 from daicho.members.place import folder_of, reason_of, spelled
 from daicho.members.schemas import Kind, Listed, is_member_file, kind_of, wrong_uri

@@ -14,7 +14,7 @@ from obstore.store import from_url
 from daicho.core.errors import Invalid, NotFound, Unavailable
 from daicho.core.language import Text
 from daicho.core.scratch import scratch
-from daicho.core.settings import Storage
+from daicho.core.sections import Storage
 from daicho.members.place import CODES, reason_of, spelled
 from daicho.members.source import store_options
 from daicho.ops.backup_manifest import SIDE

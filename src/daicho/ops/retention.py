@@ -13,7 +13,7 @@ from typing import Any
 from daicho.core.errors import Invalid
 from daicho.core.keeping import Keeping
 from daicho.core.operation import Sync
-from daicho.core.settings import Retention
+from daicho.core.sections import Retention
 from daicho.core.sweep import Advance
 from daicho.ledger import ROOMS, Ledger
 
