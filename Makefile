@@ -9,6 +9,8 @@ ROWS   ?=
 ARGS   ?=
 JOBS   ?= 3
 export PYTHONUNBUFFERED = 1
+# What is compiled once is not compiled at every start: set-up leaves compiling to the first import.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test lint bench format docs clean help
 .DEFAULT_GOAL := help

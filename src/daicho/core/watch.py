@@ -102,11 +102,11 @@ def watch(engine: Engine, measures: Measures) -> Engine:
     @event.listens_for(engine, "handle_error")
     def fails(context: ExceptionContext) -> None:
         measures.errors.add(reason(context.sqlalchemy_exception or context.original_exception))
-        if context.statement is not None and context.connection is not None:
-            with suppress(Exception):  # its connection may be gone
-                seconds = perf_counter() - under_way(context.connection).begun
-                if seconds >= measures.slow.seconds:
-                    measures.slow.take(seconds, current.get(), context.statement, failed=True)
+        connection = context.connection
+        if context.statement is not None and connection is not None and is_there(connection):
+            seconds = perf_counter() - under_way(connection).begun
+            if seconds >= measures.slow.seconds:
+                measures.slow.take(seconds, current.get(), context.statement, failed=True)
 
     @event.listens_for(engine, "commit")
     def committed(connection: Connection) -> None:
@@ -115,17 +115,24 @@ def watch(engine: Engine, measures: Measures) -> Engine:
 
     @event.listens_for(engine, "rollback")
     def undone(connection: Connection) -> None:
-        with suppress(Exception):  # its connection may be gone
+        if is_there(connection):
             under_way(connection).end()
+
+    @event.listens_for(engine, "rollback_savepoint")
+    def undone_in_part(connection: Connection, *_: object) -> None:
+        if is_there(connection):
+            under_way(connection).release(undone=True)
 
     event.listen(engine, "savepoint", lambda connection, _: under_way(connection).save())
     event.listen(
         engine, "release_savepoint", lambda connection, *_: under_way(connection).release(undone=False)
     )
-    event.listen(
-        engine, "rollback_savepoint", lambda connection, *_: under_way(connection).release(undone=True)
-    )
     return engine
+
+
+def is_there(connection: Connection) -> bool:
+    """Whether a connection still has one of the driver's: one that was cut off must not be asked anything."""
+    return not (connection.closed or connection.invalidated)
 
 
 @lru_cache(maxsize=1024)
