@@ -11,7 +11,7 @@ from daicho import Ledger
 from tests.cli.terminal import Here
 from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.faces import Faces, both_faces
-from tests.postgres import Cluster
+from tests.postgres import Cluster, programs
 
 pytest_plugins = ["tests.serving", "tests.tls_server"]
 
@@ -21,6 +21,31 @@ DATABASES = ("sqlite", "postgresql")
 def pytest_configure() -> None:
     """Let Ctrl+C reach the processes that tests start, also where the suite runs in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where a module says ``in_turns`` each of its tests runs on one database, the next one on the next.
+
+    Such are tests of what stands above the stores, whose own tests run on every database.
+    """
+    tests: dict[object, list[pytest.Function]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("in_turns") and place_of(item):
+            tests.setdefault((item.module, item.originalname), []).append(item)
+    left = set[pytest.Item]()
+    for turn, every in enumerate(tests.values()):
+        places = list(dict.fromkeys(map(place_of, every)))
+        left |= {one for one in every if place_of(one) != places[turn % len(places)]}
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def place_of(item: pytest.Function) -> str | None:
+    """The database that a test is to run on, where it may run on several."""
+    chosen = item.callspec.params if hasattr(item, "callspec") else {}
+    place = chosen.get("url") or chosen.get("place_url")
+    return place if isinstance(place, str) else None
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +96,12 @@ def new_postgres(postgres_databases: PostgresDatabases) -> Callable[..., str]:
 def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
     """Put an SQLite database at the newest revision at a path."""
     return SqliteDatabases(tmp_path_factory.mktemp("sqlite")).new
+
+
+@pytest.fixture
+def pg_dump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL's programs are on PATH."""
+    monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

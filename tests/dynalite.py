@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from daicho import Ledger, Settings
+from tests.processes import read_once
 
 VERSION = "4.0.0"
 NODE_OLDEST = 20
@@ -33,6 +34,7 @@ process.on('uncaughtException', error => { if (error.code !== 'ECONNRESET') thro
 """
 KEYS = {"access_key_id": "chats-key", "secret_access_key": "chats-secret"}
 _tables = iter(range(1, 1_000_000))
+read_once()
 
 
 class Dynalite:

@@ -23,9 +23,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, NoReturn
 
+import boto3
+import botocore.loaders
+import botocore.session
+
 SECONDS = 110
 READY = ("alembic.autogenerate", "alembic.config", "rich.console", "sqlalchemy.ext.asyncio")
 NUMBER = struct.Struct("i")
+
+
+def read_once() -> None:
+    """Let botocore read what it knows of DynamoDB once, not for every client."""
+    botocore.session.create_loader = cache(botocore.loaders.create_loader)
+    boto3.client("dynamodb", region_name="us-east-1")
 
 
 class Starter:
@@ -120,8 +130,9 @@ def serve() -> None:
 
     for module in READY:
         import_module(module)
-    cli.application()
+    cli.command()
     configure_mappers()
+    read_once()
     gc.freeze()
     requests = socket.socket(fileno=os.dup(0))
     while True:

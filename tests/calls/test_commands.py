@@ -13,6 +13,8 @@ import pytest
 from daicho import Ledger
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
 
+pytestmark = pytest.mark.in_turns
+
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
 
 

@@ -22,6 +22,8 @@ from daicho.core.errors import DaichoError
 from daicho.core.lines import LINE_MAX
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings, written
 
+pytestmark = pytest.mark.in_turns
+
 MOMENT = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 DIALOGUE = '{"conversation_id": "dlg-%d", "scenario": "s", "utterances": [{"speaker": "user", "text": "%s"}, {"speaker": "assistant", "text": "Yes"}]}'

@@ -12,6 +12,8 @@ from daicho import Ledger, migrations
 from tests.postgres import Cluster
 from tests.serving import Running, running
 
+pytestmark = pytest.mark.in_turns
+
 API = "/api/v1/calls"
 
 

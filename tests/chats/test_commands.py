@@ -14,6 +14,8 @@ import pytest
 from daicho import Ledger, Settings
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings, written
 
+pytestmark = pytest.mark.in_turns
+
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, 123456, tzinfo=UTC)
 SUPPORT, WIDGET = "discord:1:サポート", "widget/7"
 

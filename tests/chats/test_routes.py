@@ -16,6 +16,8 @@ from tests.dynalite import Dynalite
 from tests.processes import python
 from tests.serving import TOKEN, Running, running
 
+pytestmark = pytest.mark.in_turns
+
 API = "/api/v1/chats"
 SESSION = "discord:123:456"
 HERE = f"{API}/{quote(SESSION, safe='')}"

@@ -18,6 +18,8 @@ from daicho.calls.models import Call
 from tests.cli.terminal import COMMAND, Here, surroundings
 from tests.databases import on_sqlite
 
+pytestmark = pytest.mark.in_turns
+
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 

@@ -15,6 +15,8 @@ from tests.cli.terminal import COMMAND, Here, daicho, one_line, started, surroun
 from tests.databases import on_sqlite
 from tests.postgres import free_port
 
+pytestmark = pytest.mark.in_turns
+
 
 @pytest.mark.parametrize(
     ("url", "said"),
@@ -146,7 +148,7 @@ def test_the_unexpected_is_one_line_and_a_traceback_only_when_asked(
     def broken() -> typer.Typer:
         raise ZeroDivisionError("the\nunexpected")
 
-    monkeypatch.setattr(cli, "application", broken)
+    monkeypatch.setattr(cli, "command", broken)
     here("calls", "list", code=1)
     assert one_line(here.said).startswith("ZeroDivisionError: the unexpected (run again with --verbose")
     here("--verbose", "calls", "list", code=1)

@@ -27,12 +27,6 @@ GUILD = 123456789012345678
 
 
 @pytest.fixture
-def pg_dump(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL's programs are on PATH."""
-    monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "backups"
     folder.mkdir()

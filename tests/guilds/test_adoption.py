@@ -40,6 +40,8 @@ from daicho.guilds.enums import LogType, LoopMode, TicketPriority, TicketStatus
 from tests.cli.terminal import COMMAND, Here, one_line, surroundings
 from tests.databases import on_sqlite
 
+pytestmark = pytest.mark.in_turns
+
 TOKYO = ZoneInfo("Asia/Tokyo")
 LOCAL = datetime(2025, 11, 21, 17, 18, 22, 123456)  # noqa: DTZ001  (as the bot writes it)
 MOMENT = datetime(2025, 11, 21, 8, 18, 22, 123456, tzinfo=UTC)

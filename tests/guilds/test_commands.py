@@ -11,6 +11,8 @@ from daicho import Ledger
 from daicho.guilds.enums import AvatarHistoryType, LogType, LoopMode, TicketPriority, TicketStatus
 from tests.cli.terminal import Here, one_line
 
+pytestmark = pytest.mark.in_turns
+
 GUILD, OTHER = 2**63 - 1, 2**53 + 1
 USER, MODERATOR, CHANNEL = 555_666_777_000_000_001, 999_888_777_000_000_003, 2**60 + 1
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)

@@ -9,6 +9,8 @@ import pytest
 
 from tests.serving import Running
 
+pytestmark = pytest.mark.in_turns
+
 API = "/api/v1/guilds"
 GUILD, OTHER = 2**63 - 1, 2**53 + 1
 """Ids that no JavaScript number holds: they would come out as 9223372036854775808 and 9007199254740992."""

@@ -11,6 +11,8 @@ from daicho import Ledger
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
 from tests.members.conftest import Files
 
+pytestmark = pytest.mark.in_turns
+
 
 def fill(files: Files) -> None:
     files.put("human_members/emma.yml", "name: Emma\nrole: engineer\nskills: [go]\n")

@@ -15,6 +15,8 @@ from daicho.members.schemas import Kind, SeenFile
 from tests.members.conftest import KEYS, Bucket
 from tests.serving import running
 
+pytestmark = pytest.mark.in_turns
+
 HOOK = "/webhooks/minio"
 TOKEN = "the-webhooks-own-token"
 

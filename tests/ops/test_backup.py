@@ -27,8 +27,9 @@ from daicho.ops.backup_places import Folder, Stored
 from tests.cli.terminal import Here, one_line
 from tests.databases import on_sqlite
 from tests.members.conftest import KEYS
-from tests.postgres import programs
 from tests.processes import python
+
+pytestmark = pytest.mark.usefixtures("pg_dump")
 
 GUILD = 123456789012345678
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -46,33 +47,6 @@ while True:
     c.execute("COMMIT")
     print("+", end="", flush=True)
 """
-
-
-@pytest.fixture(autouse=True)
-def pg_dump(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL's programs are on PATH."""
-    monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "backups"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[str], Database]]:
-    """Open databases that are closed in the end."""
-    found: list[Database] = []
-
-    def open_one(url: str) -> Database:
-        found.append(open_database(url))
-        return found[-1]
-
-    yield open_one
-    for database in found:
-        database.close()
 
 
 def fill(url: str, *calls: str) -> None:

@@ -10,27 +10,14 @@ from sqlalchemy import make_url
 
 from daicho import Conflict, DaichoError, Ledger, Unavailable
 from daicho.core.engine import Database
-from daicho.ledger import open_database
 from daicho.ops import backup_postgres, restore_postgres
 from daicho.ops.backup import backup, listed, restore
 from daicho.ops.backup_places import Folder
 from daicho.ops.backup_server import Server
 from tests.cli.terminal import Here, one_line
-from tests.postgres import programs
 from tests.processes import python
 
-
-@pytest.fixture(autouse=True)
-def pg_dump(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL's programs are on PATH."""
-    monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "backups"
-    folder.mkdir()
-    return folder
+pytestmark = pytest.mark.usefixtures("pg_dump")
 
 
 @pytest.fixture
@@ -59,20 +46,6 @@ def login(server: psycopg.Connection) -> Iterator[str]:
         with psycopg.connect(url.set(username=server.info.user).render_as_string(), autocommit=True) as one:
             one.execute(f"DROP OWNED BY {name}")
     server.execute(f"DROP ROLE {name}")
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[str], Database]]:
-    """Open databases that are closed in the end."""
-    found: list[Database] = []
-
-    def open_one(url: str) -> Database:
-        found.append(open_database(url))
-        return found[-1]
-
-    yield open_one
-    for database in found:
-        database.close()
 
 
 def databases(server: psycopg.Connection) -> set[str]:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,20 +52,6 @@ def empty(tmp_path: Path, new_postgres: Callable[..., str]) -> Callable[[str], s
         if kind == "sqlite"
         else new_postgres(migrated=False)
     )
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[str], Database]]:
-    """Open databases that are closed in the end."""
-    found: list[Database] = []
-
-    def open_one(url: str) -> Database:
-        found.append(open_database(url))
-        return found[-1]
-
-    yield open_one
-    for database in found:
-        database.close()
 
 
 @pytest.fixture(scope="module")

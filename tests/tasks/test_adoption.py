@@ -25,6 +25,8 @@ from daicho.tasks.schemas import TaskStatus
 from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
 from tests.processes import python
 
+pytestmark = pytest.mark.in_turns
+
 TOKYO = ZoneInfo("Asia/Tokyo")
 MOMENT = datetime(2025, 11, 21, 8, 18, 22, tzinfo=UTC)
 SEED = """CREATE TABLE tasks (

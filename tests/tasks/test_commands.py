@@ -24,6 +24,8 @@ from tests.cli.terminal import COMMAND, Here, daicho, one_line, surroundings
 from tests.processes import python
 from tests.tasks.conftest import ABOUT
 
+pytestmark = pytest.mark.in_turns
+
 BEGUN = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
 Work = Callable[..., TaskContextManager]
 

@@ -12,6 +12,8 @@ from daicho import Ledger, Settings, TaskContextManager
 from tests.serving import Running, running
 from tests.tasks.conftest import ABOUT
 
+pytestmark = pytest.mark.in_turns
+
 API = "/api/v1/tasks"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

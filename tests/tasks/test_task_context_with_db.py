@@ -20,6 +20,8 @@ from daicho.tasks import context as module
 from daicho.tasks.files import TaskFiles
 from tests.tasks.conftest import ABOUT
 
+pytestmark = pytest.mark.in_turns
+
 Work = Callable[..., TaskContextManager]
 
 

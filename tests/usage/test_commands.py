@@ -14,6 +14,8 @@ from daicho import Ledger
 from daicho.usage.options import machine_zone, moment, stretch
 from tests.cli.terminal import Here, daicho, one_line
 
+pytestmark = pytest.mark.in_turns
+
 TOKYO = ZoneInfo("Asia/Tokyo")
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 """Nine in the morning in Tokyo."""

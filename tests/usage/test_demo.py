@@ -14,6 +14,8 @@ from daicho.tasks import demo as tasks_demo
 from daicho.usage import demo
 from daicho.usage.schemas import By
 
+pytestmark = pytest.mark.in_turns
+
 Fill = Callable[[Ledger, random.Random, datetime], int]
 FILLS: tuple[Fill, ...] = (calls_demo.fill, tasks_demo.fill, members_demo.fill, demo.fill)
 

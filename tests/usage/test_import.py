@@ -21,6 +21,8 @@ from daicho.usage.importing_lines import RECORD_LINES, UsageFile
 from daicho.usage.importing_values import Clock, number, rounded, whole
 from tests.cli.terminal import COMMAND, Here, one_line, surroundings, written
 
+pytestmark = pytest.mark.in_turns
+
 HEADING = "TIMESTAMP,ContextTokens,GeneratedTokens"
 LINES = (
     "2023-11-16 18:17:03.9799600,4808,10",

@@ -18,6 +18,8 @@ from daicho import Ledger
 from daicho.usage import ingest as ingesting
 from tests.serving import TOKEN, Running
 
+pytestmark = pytest.mark.in_turns
+
 API = "/api/v1/usage"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 CALL: dict[str, Any] = {"operation": "generate_assessment", "model": "own-model", "input_tokens": 10}

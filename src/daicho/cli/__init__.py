@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import traceback
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
+import typer.main
 
 from daicho.cli import db, doctor, forget, running
 from daicho.core.errors import DaichoError
@@ -43,6 +44,12 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+@cache
+def command() -> Any:
+    """All commands as one, which is called with arguments. They are put together once."""
+    return typer.main.get_command(application())
 
 
 def application() -> typer.Typer:
@@ -118,7 +125,7 @@ def _settings(database: str | None) -> Settings:
 
 def _answer(arguments: list[str]) -> int:
     try:
-        application()(args=arguments, prog_name="daicho")
+        command()(args=arguments, prog_name="daicho")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -46,6 +47,8 @@ def serve(settings: Settings, *, open_browser: bool = False, demo: bool = False)
             f"--host {host} では、認証なしで台帳がネットワークに公開されます。"
             "先に DAICHO_TOKEN (16 文字以上) を設定してください",
         )
+    # Readers leave in the middle of a query as a matter of course. Of outages we tell ourselves.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     ledger = AsyncLedger(settings=settings)
     traces = configured()
     try:
