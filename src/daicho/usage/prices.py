@@ -210,11 +210,16 @@ class Prices(Store[Mode]):
 def price_book(session: Session | Connection) -> PriceBook:
     """Return what calls cost now, by the list and by the own prices that the transaction sees.
 
-    One small query. As long as prices are the same it is the same book, with all that it remembers.
+    One small query, and a second one where there are own prices. As long as prices are the same it is the
+    same book, with all that it remembers.
     """
-    return _book(tuple(Rule(*row) for row in session.execute(RULES)))
+    connection = session if isinstance(session, Connection) else session.connection()
+    if connection.exec_driver_sql(ANY_RULE).first() is None:
+        return _book(())
+    return _book(tuple(Rule(*row) for row in connection.execute(RULES)))
 
 
+ANY_RULE = "SELECT 1 FROM usage_prices LIMIT 1"
 RULES = select(*[UsagePrice.__table__.c[name] for name in Rule.__slots__]).order_by(
     UsagePrice.created_at, UsagePrice.id
 )
