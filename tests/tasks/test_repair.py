@@ -32,8 +32,6 @@ from daicho.tasks.files import TaskFiles, place_of
 from daicho.tasks.appending import JsonLines
 from daicho.tasks.repair import examine
 
-pytestmark = pytest.mark.in_turns
-
 url, folder, pace = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 ABOUT = {"task_source": "github", "owner": "o", "repo": "r", "task_type": "issue", "task_id": "1"}
 
