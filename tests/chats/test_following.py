@@ -17,8 +17,6 @@ from daicho.chats.models import ChatLog
 from tests.cli.terminal import COMMAND, surroundings
 from tests.faulty import Faulty
 
-pytestmark = pytest.mark.in_turns
-
 AT = datetime(2026, 11, 21, 8, 18, 22, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 

@@ -323,7 +323,8 @@ def _pg_dump(connection: Connection) -> Iterator[Finding]:
     program = shutil.which("pg_dump")
     said = ""
     if program is not None:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout  # noqa: S603
+        command = [program, "--version"]
+        said = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603 - PATH's own pg_dump
     found = re.search(r"(\d+)[.\d]*", said)
     if found is not None and int(found[1]) >= server:
         yield ok("pg_dump", f"{found[0]} ({program})")
