@@ -13,7 +13,10 @@ import psycopg
 import pytest
 
 from daicho import Invalid, Ledger, NotFound, Unavailable
+from daicho.core.bulk import insert_new
+from daicho.usage.checking import checked
 from daicho.usage.models import AIUsageLog
+from daicho.usage.writing import write_records
 from tests.faces import Faces
 
 AT = datetime(2026, 11, 21, 8, 18, 22, 120_000, tzinfo=UTC)
@@ -97,6 +100,44 @@ def test_what_was_there_a_moment_ago_is_looked_up_again_when_it_is_gone(url: str
         elsewhere.usage.delete_tenant(tenant)
         with pytest.raises(NotFound, match="no such tenant"):
             ledger.usage.record(**CALL, tenant_id=tenant)
+        assert differing(ledger.usage) == 0
+
+
+def batch_of(tenant: str, names: list[str], **values: Any) -> list[dict[str, Any]]:
+    """Checked rows, as the writer gets them."""
+    return [checked({**CALL, **values, "tenant_id": tenant, "id": name}) for name in names]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 31, 32, 33, 64, 70])
+def test_of_each_row_of_a_batch_is_told_whether_it_is_new(ledger: Ledger, number: int) -> None:
+    tenant = ledger.usage.create_tenant("Acme").id
+    names = [str(uuid4()) for _ in range(number)]
+    for name in names[::3]:
+        ledger.usage.record(**CALL, tenant_id=tenant, id=name)
+    twice = names + names[1::3]
+    rows = batch_of(tenant, twice, input_tokens=3)
+    new = ledger.database.run_batch(lambda connection: insert_new(connection, AIUsageLog, rows))
+    assert new == [n % 3 != 0 for n in range(number)] + [False] * len(names[1::3])
+    assert {log.id: log.input_tokens for log in ledger.usage.list(limit=100)} == {
+        name: 0 if n % 3 == 0 else 3 for n, name in enumerate(names)
+    }
+    assert differing(ledger.usage) == 0
+
+
+@pytest.mark.parametrize("number", [5, 32, 33, 40])
+def test_a_row_that_its_batch_finds_refused_leaves_the_others_there(url: str, number: int) -> None:
+    with Ledger(url) as ledger, Ledger(url) as elsewhere:
+        tenant = ledger.usage.create_tenant("Acme").id
+        user = ledger.usage.create_user(tenant, None).id
+        ledger.usage.record(**CALL, tenant_id=tenant, user_id=user)
+        elsewhere.usage.delete_user(user)
+        names = [str(uuid4()) for _ in range(number)]
+        rows = batch_of(tenant, names[:-1]) + batch_of(tenant, names[-1:], user_id=user)
+        *stored, refused = ledger.database.run_batch(lambda connection: write_records(connection, rows))
+        assert isinstance(refused, NotFound)
+        assert [one.id for one in stored if isinstance(one, AIUsageLog)] == names[:-1]
+        assert {log.id for log in ledger.usage.list(limit=100)} > set(names[:-1])
+        assert len(ledger.usage.list(limit=100)) == number
         assert differing(ledger.usage) == 0
 
 

@@ -118,6 +118,23 @@ def test_money_is_summed_exactly_however_large_and_small_it_comes_and_goes(
     assert differing(ledger) == {}
 
 
+@pytest.mark.parametrize("cost", [0.001956, 0.002015, -0.001956])
+def test_a_cost_that_is_nearly_a_whole_millionth_is_summed_alone_and_with_others(
+    ledger: Ledger, tenants: list[str], cost: float
+) -> None:
+    """In floating point 0.001956 dollars are 1955.9999999999998 millionths."""
+    made = rows(ledger, tenants[:1], 3)
+    for row in made:
+        row["cost"], row["source"] = cost, "call:1"
+        with connected(ledger) as connection:
+            connection.execute(text(INSERT), row)
+        assert differing(ledger) == {}
+    assert ledger.usage.cost_of("call:1").total_cost_usd == pytest.approx(3 * cost, rel=1e-12)
+    with connected(ledger) as connection:
+        connection.execute(text("DELETE FROM ai_usage_logs WHERE id <> :id"), {"id": made[0]["id"]})
+    assert differing(ledger) == {}
+
+
 def test_a_rollback_takes_the_sums_back(ledger: Ledger, tenants: list[str]) -> None:
     with ledger.database.engine.connect() as connection:
         connection.execute(text(INSERT), rows(ledger, tenants, 5))

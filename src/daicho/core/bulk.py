@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, cast
 from uuid import uuid4
@@ -88,7 +88,8 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
     """Insert rows but for those that meet a unique constraint; say of each whether it is new.
 
     Every row has the first row's keys. On PostgreSQL one statement for all, of the same text for any
-    number of rows (an array a column); on SQLite one each, which there is the cheapest.
+    number of rows (an array a column); on SQLite one for as many as a power of two, so that there are few
+    texts: each gives Python's lock away and has to get it back from whoever waits for the answers.
     """
     if not rows:
         return []
@@ -97,12 +98,39 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
     values_of = _values_for(target, names, connection.dialect)
     if connection.dialect.name == "postgresql":
         return _insert_together(connection, model, names, rows, values_of)
-    statement = _inserting(model, names, f"VALUES ({', '.join('?' * len(names))})")
     cursor = connection.connection.cursor()
-    new = [cursor.execute(statement, values_of(row)).rowcount > 0 for row in rows]
+    new: list[bool] = []
+    while some := rows[len(new) : len(new) + (1 << _power(len(rows) - len(new)))]:
+        statement = _inserting(model, names, _marks(len(some), len(names)))
+        cursor.execute(statement, list(chain.from_iterable(map(values_of, some))))
+        new += _which(model, some, cursor)
     cursor.close()
     wrote(connection, model.__tablename__, "insert", sum(new))
     return new
+
+
+TOGETHER = 5
+"""The power of two of how many rows SQLite takes in a statement at most."""
+
+
+def _power(number: int) -> int:
+    """The power of two of how many of a number of rows go in a statement."""
+    return min(max(number.bit_length() - 1, 0), TOGETHER)
+
+
+@lru_cache(maxsize=64)
+def _marks(rows: int, columns: int) -> str:
+    one = f"({', '.join('?' * columns)})"
+    return f"VALUES {', '.join([one] * rows)}"
+
+
+def _which(model: type[Base], rows: Sequence[Mapping[str, Any]], cursor: Any) -> list[bool]:
+    """Which of the rows that SQLite was just given are new: their numbers are the last ones."""
+    if cursor.rowcount in {0, len(rows)}:
+        return [cursor.rowcount > 0] * len(rows)
+    key = _key(model)
+    statement = f"SELECT {', '.join(key)} FROM {model.__tablename__} WHERE rowid > ?"
+    return _new_among(rows, key, cursor.execute(statement, (cursor.lastrowid - cursor.rowcount,)))
 
 
 def _insert_together(
@@ -112,12 +140,19 @@ def _insert_together(
     rows: Sequence[Mapping[str, Any]],
     values_of: Callable[[Mapping[str, Any]], Sequence[Any]],
 ) -> list[bool]:
-    key = [str(column.key) for column in inspect(model).primary_key]
+    key = _key(model)
     # In the order of their keys: two that write the same ones wait for each other, not in a circle.
     values = [values_of(row) for row in sorted(rows, key=itemgetter(*key))]
     statement = _insert_arrays(model, names, connection.dialect)
     found = connection.exec_driver_sql(statement, tuple(list(column) for column in zip(*values, strict=True)))
-    unseen = Counter(tuple(str(part) for part in key) for key in found)
+    return _new_among(rows, key, found)
+
+
+def _new_among(
+    rows: Sequence[Mapping[str, Any]], key: Sequence[str], inserted: Iterable[Sequence[Any]]
+) -> list[bool]:
+    """Of each row, whether it is one that was inserted: of several with one key the first."""
+    unseen = Counter(tuple(map(str, one)) for one in inserted)
     answers = []
     for row in rows:
         name = tuple(str(row[column]) for column in key)
@@ -126,11 +161,17 @@ def _insert_together(
     return answers
 
 
+@cache
+def _key(model: type[Base]) -> list[str]:
+    """The names of a model's primary key."""
+    return [str(column.key) for column in inspect(model).primary_key]
+
+
 @lru_cache(maxsize=64)
 def _insert_arrays(model: type[Base], names: tuple[str, ...], dialect: Dialect) -> str:
     target = Base.metadata.tables[model.__tablename__]
     arrays = [f"%s::{target.c[name].type.compile(dialect)}[]" for name in names]
-    key = ", ".join(f'"{column.key}"' for column in inspect(model).primary_key)
+    key = ", ".join(f'"{name}"' for name in _key(model))
     rows = f"SELECT * FROM unnest({', '.join(arrays)})"
     return f"{_inserting(model, names, rows)} RETURNING {key}"
 

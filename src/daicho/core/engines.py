@@ -72,7 +72,10 @@ def make_engine(url: URL, settings: Settings) -> Engine:
         cursor = connection.connection.cursor()
         # What SQLite keeps to undo a statement, and to sort by, goes to a file beyond 64 kB: a small
         # transaction need not, and a large one must not fill the memory.
-        cursor.execute(f"PRAGMA temp_store = {'MEMORY' if options.get('small') else 'DEFAULT'}")
+        place = "MEMORY" if options.get("small") else "DEFAULT"
+        if connection.info.get("temp_store", "DEFAULT") != place:
+            cursor.execute(f"PRAGMA temp_store = {place}")
+            connection.info["temp_store"] = place
         cursor.execute("BEGIN IMMEDIATE" if options.get("writes", True) else "BEGIN")
         cursor.close()
 

@@ -6,7 +6,7 @@ write many rows there ourselves (``summing``), the triggers rest and the same st
 runs sum the rows as a set: 5 µs a row instead of 55.
 
 Everything is whole numbers, so sums are exact, come out alike in any order, and can be taken back.
-Money is two of them: millionths of a dollar, and the rest in units of 10⁻¹⁸.
+Money is two of them: millionths of a dollar, and the rest in units of 10⁻¹⁸, at most a whole millionth.
 
 ``STATE`` says from when on the rows are complete. Older ones may be dropped (their sums stay), and a
 new row may not be older: that it was not there before could no longer be known.
@@ -143,7 +143,9 @@ class Spelling(ABC):
     def differences(self, rollup: Rollup, rows: str, whole: str) -> str:
         """A query for how many of a roll-up's buckets that satisfy ``whole`` differ from these rows' sums."""
         names = ", ".join([*rollup.key, *self.of.sums])
-        there = f"SELECT {names} FROM {rollup.table} WHERE {whole}"
+        # SQLite's triggers put a single row's cost as it is: its rest may round up to a whole millionth.
+        kept = [*rollup.key, *self.of.measures, f"cost_micros + {self.quotient('cost_rest')}"]
+        there = f"SELECT {', '.join([*kept, self.remainder('cost_rest')])} FROM {rollup.table} WHERE {whole}"
         due = f"SELECT {names} FROM due WHERE {whole}"
         return (
             f"{self._part(rollup, rows)}, due AS ({self._grains(rollup)})"

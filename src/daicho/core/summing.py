@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -10,17 +11,29 @@ from sqlalchemy import Connection, text
 
 from daicho.core.rollups import PRUNED, STATE, Rollup, Summed, spelled
 
+FEW = 32
+"""Rows that SQLite's triggers sum as quickly as a set of them is summed."""
+
 
 @contextmanager
-def adding(connection: Connection, of: Summed) -> Iterator[None]:
+def adding(connection: Connection, of: Summed, rows: float = inf) -> Iterator[None]:
     """Insert rows within a savepoint: on SQLite they are summed at the end, as a set.
 
     Rows that were there before are summed by the triggers meanwhile. What adds rows within it leaves the
-    summing to this one.
+    summing to this one. A few rows the triggers sum there, without a savepoint: a statement that fails
+    undoes itself.
+
+    Args:
+        connection: where.
+        of: what table they are rows of.
+        rows: how many at most, if that is known.
     """
     if connection.dialect.name == "postgresql":
         with connection.begin_nested():
             yield
+        return
+    if rows <= FEW:
+        yield
         return
     with _savepoint(connection) as cursor:
         here = f"SELECT in_bulk, (SELECT coalesce(max(rowid), 0) + 1 FROM {of.table}) FROM {STATE}"

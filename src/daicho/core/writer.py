@@ -22,8 +22,9 @@ from daicho.core.measure import Measures, current
 BatchWrite = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 """Writes a batch of items and returns, in their order, each one's result or DaichoError."""
 
-GATHER_SECONDS = 0.0005
-"""How long the writer waits for the callers of its last batch to come back with their next item."""
+GATHER, GATHER_SECONDS = 0.5, 0.01
+"""How long the writer waits for the callers of its last batch to come back with their next item: as a part of
+how long that batch took (the slower a commit, the more a fuller one saves), and at most."""
 
 
 class QueueLoad(NamedTuple):
@@ -134,6 +135,7 @@ class Writer:
         self._wanted = 1
         self._callers = 1
         self._since: float | None = None
+        self._took = 0.0
         self._thread = threading.Thread(target=self._work, name="daicho-writer", daemon=True)
         self._thread.start()
 
@@ -200,9 +202,9 @@ class Writer:
 
     def _work(self) -> None:
         while batch := self._take():
-            self._since = monotonic()
+            self._since = begun = monotonic()
             self._commit([append for append in batch if not append.abandoned])
-            self._since = None
+            self._since, self._took = None, monotonic() - begun
             deliver(batch)
 
     def _take(self) -> list[Append]:
@@ -213,7 +215,7 @@ class Writer:
                 self._has_items.wait()
             if len(self._queue) < callers and not self._closing:
                 self._wanted = callers
-                self._has_items.wait(GATHER_SECONDS)
+                self._has_items.wait(min(GATHER * self._took, GATHER_SECONDS))
                 self._wanted = 1
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch))]
             self._callers = len(batch)

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, select, tuple_
+from sqlalchemy import BindParameter, Connection, Engine, bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
 from daicho.core.bulk import REFUSED, insert_many, insert_new
@@ -29,6 +29,11 @@ REFERENCES: tuple[tuple[str, Any, Text], ...] = (
     ("assessment_id", Assessment, ASSESSMENT),
     ("lead_id", Lead, LEAD),
 )
+IDS: BindParameter[list[str]] = bindparam("ids", expanding=True)
+TENANTS = select(Tenant.id).where(Tenant.id.in_(IDS))
+OWNERS = {
+    column: select(model.id, model.tenant_id).where(model.id.in_(IDS)) for column, model, _ in REFERENCES
+}
 WHOSE = itemgetter("tenant_id", *[column for column, _, _ in REFERENCES])
 WHEN = itemgetter("created_at")
 NAME = itemgetter("id", "tenant_id")
@@ -52,7 +57,7 @@ def _written(connection: Connection, rows: Sequence[Row], known: "Known") -> lis
     errors = _refused(connection, rows, known)
     fine = [row for row, error in zip(rows, errors, strict=True) if error is None]
     _price(price_book(connection), fine)
-    with adding(connection, USAGE):
+    with adding(connection, USAGE, len(fine)):
         new = insert_new(connection, AIUsageLog, fine)
     there = _stored(connection, [row for row, is_new in zip(fine, new, strict=True) if not is_new])
     stored = (
@@ -173,11 +178,11 @@ def _refused(connection: Connection, rows: Sequence[Row], known: Known) -> list[
     if known.raw_from is None:
         known.raw_from = connection.execute(select(RollupState.raw_from)).scalar_one()
     if unknown := {row["tenant_id"] for row in rows} - known.tenants:
-        known.tenants |= set(connection.execute(select(Tenant.id).where(Tenant.id.in_(unknown))).scalars())
-    for column, model, _ in REFERENCES:
+        known.tenants |= set(connection.execute(TENANTS, {"ids": list(unknown)}).scalars())
+    for column, _, _ in REFERENCES:
         named = {row[column] for row in rows if row[column] is not None}
         if named and (unknown := {one for one in named if (column, one) not in known.owners}):
-            found = connection.execute(select(model.id, model.tenant_id).where(model.id.in_(unknown)))
+            found = connection.execute(OWNERS[column], {"ids": list(unknown)})
             known.owners |= {(column, key): tenant for key, tenant in found}
     if (
         all(map(known.owns, set(map(WHOSE, rows))))
