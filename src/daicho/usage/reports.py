@@ -213,7 +213,7 @@ def _summed(
     for model, some in ((UsageTotal, coarse), (UsageDetail, fine)):
         for start in range(0, len(some), AT_ONCE):
             statement = _of_segments(session, model, some[start : start + AT_ONCE], dimensions, chosen)
-            for row in session.execute(statement):
+            for row in session.execute(statement).all():
                 key, sums = tuple(row[: 1 + len(dimensions)]), row[1 + len(dimensions) :]
                 found[key] = tuple(map(add, found[key], sums)) if key in found else tuple(sums)
     return found
@@ -236,9 +236,10 @@ def _of_segments(
     )
     joined, found = joined_by_range(session, wanted, model, condition)
     keys = [wanted.c.period, *[found[name] for name in dimensions]]
+    shown = [wanted.c.period, *[cast(found[name], String) for name in dimensions]]  # a UUID as it is wanted
     *sums, rest = [func.sum(wanted.c.sign * found[name]) for name in USAGE.sums]
     # The rest of money alone may outgrow 64 bits, if millions of buckets are summed.
-    return select(*keys, *[cast(one, BigInteger) for one in sums], rest).select_from(joined).group_by(*keys)
+    return select(*shown, *[cast(one, BigInteger) for one in sums], rest).select_from(joined).group_by(*keys)
 
 
 def _wanted(some: Sequence[periods.Segment]) -> CTE:
