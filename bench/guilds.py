@@ -16,7 +16,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from bench.harness import Place, Row, seconds
+from bench.harness import Place, Row, best_each
 from daicho import AsyncLedger, Ledger
 from daicho.core.page import encode
 from daicho.core.types import now
@@ -143,6 +143,9 @@ def pages(place: Place) -> Iterator[Row]:
         def place_in_list(before: int) -> tuple[datetime, int]:
             return BEGUN + timedelta(seconds=LOGS - before), newest + 1 - before
 
+        def each(read: Callable[[int], list[int]]) -> list[float]:
+            return best_each([partial(read, before) for before in PAGES.values()])
+
         for how, ours, theirs in (
             ("with the total", counted, counted_by_driver),
             ("by cursor", by_cursor, by_cursor_by_driver),
@@ -150,12 +153,6 @@ def pages(place: Place) -> Iterator[Row]:
             for before in PAGES.values():
                 wanted = [newest - before - n for n in range(SIZE)]
                 assert ours(before) == theirs(before) == wanted, "another page"
-            for name, mine, drivers in zip(PAGES, best_each(ours), best_each(theirs), strict=True):
+            for name, mine, drivers in zip(PAGES, each(ours), each(theirs), strict=True):
                 yield Row(f"{name} of a million logs, {how}, {place.kind}", "ms", mine, drivers)
     connection.close()
-
-
-def best_each(read: Callable[[int], list[int]]) -> list[float]:
-    """The shortest time of each page, in milliseconds: in turns, so that all of them have the same weather."""
-    rounds = [[seconds(partial(read, before)) for before in PAGES.values()] for _ in range(15)]
-    return [min(times) * 1000 for times in zip(*rounds, strict=True)]
