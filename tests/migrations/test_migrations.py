@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import daicho
 from daicho import Ledger, Outdated, migrations
 from daicho.core.dialect import only_comparable
 from daicho.core.model import Base
+from daicho.core.types import new_uuid
 from daicho.ledger import open_database
 from tests.processes import python
 
@@ -119,6 +120,53 @@ def test_down_to_nothing_and_up_again_is_a_new_database(url: str) -> None:
     database.close()
     assert rows(url) == []
     assert differences(url) == []
+
+
+def test_months_of_tokyo_come_and_go_with_their_revision(url: str) -> None:
+    first, last = (
+        datetime(2026, 9, 30, 15, tzinfo=UTC),
+        datetime(2026, 10, 31, 14, 59, 59, 999_999, tzinfo=UTC),
+    )
+    ends = [first - timedelta(microseconds=1), first, last, last + timedelta(microseconds=1)]
+    with Ledger(url) as ledger:
+        tenant = ledger.usage.create_tenant("Acme").id
+
+        def record(*days: datetime) -> None:
+            call = {"tenant_id": tenant, "operation": "o", "model": "m", "cost_usd": 0.0000019}
+            ledger.usage.record_many([{**call, "created_at": day} for day in days])
+
+        def months() -> list[tuple[object, ...]]:
+            with ledger.database.engine.connect() as connection:
+                columns = "bucket, calls, cost_micros, cost_rest"
+                found = connection.execute(
+                    text(f"SELECT {columns} FROM usage_totals WHERE grain = 'month+9' ORDER BY bucket")
+                )
+                return [(str(at)[:19], *sums) for at, *sums in found]
+
+        record(*ends, *ends)
+        ledger.usage.prune(datetime(2026, 10, 15, tzinfo=UTC))
+        kept = months()
+        micros, rest = divmod(19 * 4, 10)
+        assert kept[1] == ("2026-09-30 15:00:00", 4, micros, rest * 10**11)
+        assert [(at, calls) for at, calls, *_ in kept] == [
+            ("2026-08-31 15:00:00", 2),
+            ("2026-09-30 15:00:00", 4),
+            ("2026-10-31 15:00:00", 2),
+        ]
+        migrations.run(ledger.database, "downgrade", "20261121_11")
+        assert months() == []
+        with ledger.database.engine.begin() as connection:  # as a program of then
+            names = "id, tenant_id, operation, model, input_tokens, output_tokens, total_tokens, created_at"
+            connection.execute(
+                text(f"INSERT INTO ai_usage_logs ({names}) VALUES (:id, :tenant, 'o', 'm', 0, 0, 0, :at)"),
+                {"id": new_uuid(), "tenant": tenant, "at": f"{ends[-1]:%Y-%m-%d %H:%M:%S.%f}"},
+            )
+        assert months() == []
+        migrations.run(ledger.database, "upgrade", "head")
+        assert [calls for _, calls, *_ in months()] == [2, 4, 3]
+        record(ends[-1])
+        assert [calls for _, calls, *_ in months()] == [2, 4, 4]
+        assert sum(one.differ for one in ledger.usage.verify()) == 0
 
 
 def test_autogenerate_finds_nothing(url: str) -> None:

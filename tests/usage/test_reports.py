@@ -240,19 +240,23 @@ STEPS = {"quarter": timedelta(minutes=15), "hour": timedelta(hours=1), "day": ti
 
 def buckets(segment: periods.Segment) -> list[tuple[datetime, datetime]]:
     found, at = [], segment.first
+    ahead = {"month": timedelta(0), "month+9": timedelta(hours=9)}.get(segment.grain)
     while at < segment.last:
-        after = (
-            (at + timedelta(days=31)).replace(day=1)
-            if segment.grain == "month"
-            else at + STEPS[segment.grain]
-        )
+        if ahead is None:
+            after = at + STEPS[segment.grain]
+        else:
+            assert (at + ahead).day == 1
+            after = (at + ahead + timedelta(days=31)).replace(day=1) - ahead
         found.append((at, after))
         at = after
     assert at == segment.last
     return found
 
 
-@given(QUARTERS, QUARTERS, st.sampled_from([("month", "day", "hour", "quarter"), ("day", "quarter")]))
+TOTALS = ("month", "month+9", "day", "hour", "quarter")
+
+
+@given(QUARTERS, QUARTERS, st.sampled_from([TOTALS, ("month", "day", "hour", "quarter"), ("day", "quarter")]))
 @settings(max_examples=80, deadline=None)
 def test_segments_cover_a_stretch_exactly_once(a: datetime, b: datetime, grains: tuple[str, ...]) -> None:
     begin, end = sorted((a, b))
@@ -267,7 +271,7 @@ def test_segments_cover_a_stretch_exactly_once(a: datetime, b: datetime, grains:
             edges[first] += segment.sign
             edges[last] -= segment.sign
     assert {at: sign for at, sign in edges.items() if sign} == {begin: 1, end: -1}
-    assert number <= 7
+    assert number <= 9
 
 
 @given(
@@ -296,15 +300,31 @@ def test_periods_are_those_of_the_clocks(name: str, day: date, by: By) -> None:
             assert periods.begins(at, by, zone) == label
 
 
-def test_a_month_in_tokyo_is_nineteen_buckets() -> None:
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ("UTC", [("month", 1, 1)]),
+        ("Asia/Tokyo", [("month+9", 1, 1)]),
+        ("Asia/Seoul", [("month+9", 1, 1)]),
+        ("Asia/Shanghai", [("month+9", 1, 1), ("hour", 1, -1), ("hour", 1, 1)]),
+        ("Europe/Berlin", [("month", 1, 1), ("hour", 1, 1), ("hour", 1, -1)]),
+        (
+            "Asia/Kolkata",
+            [("month+9", 1, 1), ("hour", 3, -1), ("quarter", 2, -1), ("hour", 3, 1), ("quarter", 2, 1)],
+        ),
+    ],
+)
+def test_a_month_is_a_few_buckets(zone: str, expected: list[tuple[str, int, int]]) -> None:
+    made = periods.segments([periods.month_in("2026-12", ZoneInfo(zone))], TOTALS)
+    assert [(one.grain, len(buckets(one)), one.sign) for one in made] == expected
+
+
+def test_months_are_those_of_a_zones_clocks() -> None:
     since, until = periods.month_in("2026-11", ZoneInfo("Asia/Tokyo"))
-    assert since == datetime(2026, 10, 31, 15, tzinfo=UTC)
-    made = periods.segments([(since, until)], ("month", "day", "hour", "quarter"))
-    assert [(one.grain, len(buckets(one)), one.sign) for one in made] == [
-        ("month", 1, 1),
-        ("hour", 9, 1),
-        ("hour", 9, -1),
-    ]
+    assert (since, until) == (
+        datetime(2026, 10, 31, 15, tzinfo=UTC),
+        datetime(2026, 11, 30, 15, tzinfo=UTC),
+    )
     for wrong in ("2026-13", "november", "9999-12", "0001-01"):
         with pytest.raises(Invalid):
             periods.month_in(wrong, ZoneInfo("Asia/Tokyo"))

@@ -130,7 +130,7 @@ def test_the_guide_works_from_top_to_bottom(guide: Guide) -> None:
     ]
     with Ledger(guide.url) as ledger:  # what psql wrote is in the sums
         assert [one.differ for one in ledger.usage.verify()] == [0, 0, 0]
-        assert ledger.usage.verify()[0].buckets == 3
+        assert ledger.usage.verify()[0].buckets == 4  # an hour, a day, a month, a month in Tokyo
     assert "DELETE 1" in guide.psql(
         "-- 削除\nDELETE FROM ai_usage_logs WHERE operation = 'generate_assessment';"
     )

@@ -39,7 +39,8 @@ class Rollup:
     Args:
         table: its name.
         keys: its key columns after grain and bucket, and what of a row ``{r}`` each is.
-        grains: the lengths of time that it sums over, coarsest first; none: over all time.
+        grains: the lengths of time that it sums over, coarsest first; none: over all time. ``month+9``
+            are months by clocks that are nine hours ahead of UTC.
         where: which rows ``{r}`` count; all, if None.
     """
 
@@ -110,7 +111,17 @@ class Spelling(ABC):
     def drop(self) -> list[str]:
         """The statements that drop what ``create`` made."""
 
+    @abstractmethod
+    def renew(self) -> list[str]:
+        """The statements that put what ``create`` makes in the place of what an earlier version made."""
+
     # -- sets of rows --------------------------------------------------------------------------------
+
+    def fill(self, rollup: Rollup, grain: str) -> str:
+        """The statement that makes the buckets of a new grain, of those of the finest."""
+        names = ", ".join([*rollup.key, *self.of.sums])
+        finest = f"{rollup.table} WHERE grain = '{rollup.grains[-1]}'"
+        return f"INSERT INTO {rollup.table} ({names}) {self._coarser(rollup, grain, finest)}"
 
     def add(self, rollup: Rollup, rows: str) -> str:
         """The statement that adds rows (a table or subquery) to a roll-up, in the order of its key."""
@@ -166,16 +177,16 @@ class Spelling(ABC):
 
     def _grains(self, rollup: Rollup) -> str:
         """``part`` summed again for every grain."""
-        names = {name: name for name in self.of.sums}
-        selects = []
-        for grain in rollup.grains or (None,):
-            keys = list(rollup.keys)
-            if grain is not None:
-                keys = [f"'{grain}' AS grain", f"{self.bucket(grain, 'bucket')} AS bucket", *keys]
-            group = _places(1 + bool(grain), len(keys))
-            columns = ", ".join([*keys, *self._summed(names)])
-            selects.append(f"SELECT {columns} FROM part WHERE true GROUP BY {group}")
-        return " UNION ALL ".join(selects)
+        grains = rollup.grains or (None,)
+        return " UNION ALL ".join(self._coarser(rollup, grain, "part WHERE true") for grain in grains)
+
+    def _coarser(self, rollup: Rollup, grain: str | None, rows: str) -> str:
+        """Sums of a finer grain, summed for this one."""
+        keys = list(rollup.keys)
+        if grain is not None:
+            keys = [f"'{grain}' AS grain", f"{self.bucket(grain, 'bucket')} AS bucket", *keys]
+        columns = ", ".join([*keys, *self._summed({name: name for name in self.of.sums})])
+        return f"SELECT {columns} FROM {rows} GROUP BY {_places(1 + bool(grain), len(keys))}"
 
     def measures(self, row: str) -> dict[str, str]:
         """What a row adds to each sum."""
@@ -222,7 +233,11 @@ class Postgres(Spelling):
     def bucket(self, grain: str, instant: str) -> str:
         if grain == "quarter":
             return f"date_bin('15 minutes', {instant}, '2000-01-01 00:00:00+00')"
-        return f"date_trunc('{grain}', {instant}, 'UTC')"
+        unit, _, ahead = grain.partition("+")
+        if ahead:
+            hours = f"interval '{ahead} hours'"
+            return f"date_trunc('{unit}', {instant} + {hours}, 'UTC') - {hours}"
+        return f"date_trunc('{unit}', {instant}, 'UTC')"
 
     def whole(self, amount: str) -> str:
         return f"trunc({amount})::bigint"
@@ -231,22 +246,34 @@ class Postgres(Spelling):
         return f"mod(mod({rests}, {RESTS}) + {RESTS}, {RESTS})"
 
     def create(self) -> list[str]:
-        table = self.of.table
-        statements = []
-        for event, (referencing, body) in self._bodies().items():
-            name = f"{table}_sums_{event}"
+        table, statements = self.of.table, []
+        for event, (referencing, _) in self._bodies().items():
+            name = self._name(event)
             statements += [
-                f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
-                f" SET search_path FROM CURRENT AS $$ BEGIN {' '.join(f'{one};' for one in body)}"
-                " RETURN NULL; END $$",
+                f"CREATE FUNCTION {self._function(event)}",
                 f"CREATE TRIGGER {name} AFTER {event} ON {table} {referencing}"
                 f" FOR EACH STATEMENT EXECUTE FUNCTION {name}()",
             ]
         return statements
 
+    def renew(self) -> list[str]:
+        # What the functions belong to and who may call them stays.
+        lock = f"LOCK TABLE {self.of.table} IN SHARE ROW EXCLUSIVE MODE"
+        return [lock, *[f"CREATE OR REPLACE FUNCTION {self._function(event)}" for event in self._bodies()]]
+
     def drop(self) -> list[str]:
-        names = [f"{self.of.table}_sums_{event}" for event in self._bodies()]
-        return [f"DROP FUNCTION IF EXISTS {name}() CASCADE" for name in names]
+        return [f"DROP FUNCTION IF EXISTS {self._name(event)}() CASCADE" for event in self._bodies()]
+
+    def _name(self, event: str) -> str:
+        return f"{self.of.table}_sums_{event}"
+
+    def _function(self, event: str) -> str:
+        _, body = self._bodies()[event]
+        return (
+            f"{self._name(event)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
+            f" SET search_path FROM CURRENT AS $$ BEGIN {' '.join(f'{one};' for one in body)}"
+            " RETURN NULL; END $$"
+        )
 
     def _bodies(self) -> dict[str, tuple[str, list[str]]]:
         rollups, instant = self.of.rollups, self.of.instant
@@ -292,11 +319,17 @@ class Sqlite(Spelling):
             quarter = f"CASE WHEN {minute} < '15' THEN '00' WHEN {minute} < '30' THEN '15'"
             quarter += f" WHEN {minute} < '45' THEN '30' ELSE '45' END"
             return f"substr({instant}, 1, 14) || {quarter} || ':00.000000'"
+        unit, _, ahead = grain.partition("+")
+        if ahead:
+            # Of the hour: SQLite rounds fractions of a second, and might round into the next month.
+            hour = f"substr({instant}, 1, 13) || ':00'"
+            there = f"'+{ahead} hours', 'start of {unit}', '-{ahead} hours'"
+            return f"strftime('%Y-%m-%d %H:00:00.000000', {hour}, {there})"
         length, rest = {
             "hour": (13, ":00:00.000000"),
             "day": (10, " 00:00:00.000000"),
             "month": (7, "-01 00:00:00.000000"),
-        }[grain]
+        }[unit]
         return f"substr({instant}, 1, {length}) || '{rest}'"
 
     def whole(self, amount: str) -> str:
@@ -333,6 +366,9 @@ class Sqlite(Spelling):
                 f" WHEN {new_live}{new} BEGIN {added} END",
             ]
         return statements
+
+    def renew(self) -> list[str]:
+        return [*self.drop(), *self.create()]
 
     def drop(self) -> list[str]:
         kinds = [

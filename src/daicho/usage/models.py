@@ -124,7 +124,7 @@ class Sums:
 
 
 class UsageTotal(Sums, Base):
-    """A tenant's sums by month, day and hour (UTC)."""
+    """A tenant's sums by month, day and hour (UTC), and by the months of Tokyo and Seoul (UTC+9)."""
 
     __tablename__ = "usage_totals"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -189,7 +189,7 @@ USAGE = Summed(
     },
     money="cost_usd",
     rollups=(
-        Rollup("usage_totals", {"tenant_id": "{r}.tenant_id"}, ("month", "day", "hour")),
+        Rollup("usage_totals", {"tenant_id": "{r}.tenant_id"}, ("month", "month+9", "day", "hour")),
         Rollup(
             "usage_details",
             {

@@ -1,8 +1,9 @@
 """Which buckets of the sums make up a stretch of time, in any time zone.
 
-Sums are kept by month, day, hour and quarter of an hour in UTC. A month in Tokyo is the month in UTC,
-with nine hours before it and without its last nine: nineteen buckets, of which a few ranges
-(``Segment``) tell. Sums are exact, so taking away is as good as adding.
+Sums are kept by month, day, hour and quarter of an hour in UTC. A month in Kolkata is the month in UTC,
+with five and a half hours before it and without its last ones: a few ranges of buckets (``Segment``).
+Sums are exact, so taking away is as good as adding. Months are kept by the clocks of Tokyo too, where
+many of our users are: a month there is one bucket, and one in Shanghai that without an hour, and with one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from daicho.usage.fields import FIRST_YEAR, LAST_YEAR
 from daicho.usage.schemas import By
 
 QUARTER = timedelta(minutes=15)
+MONTHS = {"month": timedelta(0), "month+9": timedelta(hours=9)}
+"""The grains of months, and how far their clocks are ahead of UTC."""
 PERIODS_MOST = 10_000
 """The most hours, days or months that one report tells apart."""
 
@@ -142,13 +145,25 @@ def segments(bounds: Sequence[tuple[datetime, datetime]], grains: Sequence[str])
 
     Args:
         bounds: where each begins and ends, in UTC.
-        grains: the lengths of the buckets that there are, coarsest first, down to ``quarter``.
+        grains: the lengths of the buckets that there are, coarsest first, down to ``quarter``. Of
+            several of months each stretch takes those that fit it best.
     """
     return [
         Segment(period, grain, first, last, sign)
         for period, (begin, end) in enumerate(bounds)
-        for grain, first, last, sign in _made_of(begin, end, list(grains), 1)
+        for grain, first, last, sign in _made_of(begin, end, _fitting(begin, end, grains), 1)
     ]
+
+
+def _fitting(begin: datetime, end: datetime, grains: Sequence[str]) -> list[str]:
+    """The grains, with one of months at most: the one of which least is left over at both ends."""
+
+    def left(grain: str) -> timedelta:
+        return abs(_nearest(begin, grain) - begin) + abs(_nearest(end, grain) - end)
+
+    months = [grain for grain in grains if grain in MONTHS]
+    best = [min(months, key=left)] if months else []
+    return [*best, *[grain for grain in grains if grain not in MONTHS]]
 
 
 def _made_of(
@@ -173,13 +188,14 @@ def _made_of(
 
 def _nearest(at: datetime, grain: str) -> datetime:
     """The beginning of a bucket that lies nearest to an instant."""
-    before = {
-        "month": at.replace(day=1, hour=0, minute=0),
-        "day": at.replace(hour=0, minute=0),
-        "hour": at.replace(minute=0),
-    }[grain]
-    if grain == "month":
-        after = (before + timedelta(days=31)).replace(day=1)
+    if grain in MONTHS:
+        there = at + MONTHS[grain]
+        first = there.replace(day=1, hour=0, minute=0)
+        before, after = first - MONTHS[grain], (first + timedelta(days=31)).replace(day=1) - MONTHS[grain]
+    elif grain == "day":
+        before = at.replace(hour=0, minute=0)
+        after = before + timedelta(days=1)
     else:
-        after = before + (timedelta(days=1) if grain == "day" else timedelta(hours=1))
+        before = at.replace(minute=0)
+        after = before + timedelta(hours=1)
     return before if at - before <= after - at else after

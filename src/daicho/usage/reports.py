@@ -53,8 +53,8 @@ SEGMENT: Mapping[str, TypeEngine[Any]] = {
     "last": Instant(),
     "sign": Integer(),
 }
-FEW = 8
-"""So many segments are spelled out one by one."""
+FEW = 9
+"""So many segments, which one stretch may need, are spelled out one by one."""
 AT_ONCE = 1_000
 """Segments that one statement carries."""
 SOURCES_AT_ONCE = 500

@@ -11,6 +11,7 @@ Create Date: 2026-11-21 18:05:00.000000
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +25,8 @@ from daicho.core.rollups import STATE, spelled
 from daicho.core.types import Instant, UuidText, uuid_text
 from daicho.migrations import taking_over
 from daicho.migrations.former_values import instant
-from daicho.usage.models import NOBODY, USAGE
+from daicho.usage.models import NOBODY
+from daicho.usage.models import USAGE as TODAY
 
 log = logging.getLogger("daicho")
 
@@ -38,7 +40,9 @@ KEPT = {"input_tokens": "0", "output_tokens": "0", "total_tokens": "0", "success
 OPTIONAL = ("user_id", "cost_usd", "assessment_id", "lead_id", "duration_ms")
 NEEDED = ("id", "tenant_id", "operation", "model", *KEPT, "created_at")
 ADDED = ("provider", "cache_read_tokens", "cache_write_tokens", "source", "priced_by")
-TOTALS, DETAILS, SOURCES = USAGE.rollups
+TOTALS, DETAILS, SOURCES = TODAY.rollups
+USAGE = replace(TODAY, rollups=(replace(TOTALS, grains=("month", "day", "hour")), DETAILS, SOURCES))
+"""The sums as they were then: of months by UTC alone."""
 FIRST = "0001-01-01 00:00:00.000000"
 IDS = {
     "tenants": ("id",),
