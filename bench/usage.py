@@ -216,7 +216,7 @@ def report(small: Place, large: Place) -> Iterator[Row]:
         def ours(ledger: Ledger) -> list[Any]:
             return ledger.usage.report(since=since, until=until, by=["tenant"], zone="Asia/Tokyo").rows
 
-        few, many = best_each([partial(ours, of_few), partial(ours, of_many)], 25)
+        few, many = best_each([partial(ours, of_few), partial(ours, of_many)], 75)
         connection = large.connect()
         if large.kind == "PostgreSQL":
             bounds: tuple[Any, Any] = (since, until)
