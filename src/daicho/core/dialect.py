@@ -4,13 +4,15 @@ Engines are made in ``engines``; many rows at once stand in ``bulk``, roll-ups i
 Everything else in Daicho is written once: a test for the dialect anywhere else is a mistake.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVarTuple
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import (
+    CTE,
+    JSON,
     URL,
     ColumnElement,
     Connection,
@@ -19,14 +21,17 @@ from sqlalchemy import (
     Select,
     column,
     func,
+    literal,
     select,
     table,
     text,
     true,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.types import TypeEngine
 
 from daicho.core.model import Base
 from daicho.core.types import now, utc
@@ -38,6 +43,8 @@ MIGRATION_LOCK = 0x0DA1C40
 TENANT_SETTING = "daicho.tenant_id"
 """PostgreSQL's setting that says whose rows a connection or a transaction works with."""
 EVERY_TENANT = "*"
+FEW = 9
+"""So many rows of a ``table_of`` are spelled out: all segments that a single stretch of time may need."""
 
 Ts = TypeVarTuple("Ts")
 Insert = postgresql.Insert | sqlite.Insert
@@ -158,6 +165,45 @@ _OWN_SEQUENCE = (
 )
 _COUNT_ON = text("SELECT setval(own.name, :highest)" + _OWN_SEQUENCE)
 _LACKS_RIGHT = text("SELECT 1" + _OWN_SEQUENCE + " AND NOT has_sequence_privilege(own.name, 'UPDATE')")
+
+
+def table_of(
+    session: Session, name: str, kinds: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]
+) -> CTE:
+    """Rows of values as a table in a statement that SQLAlchemy compiles once, not for each set of rows.
+
+    Up to ``FEW`` are spelled out, so that PostgreSQL plans for these very values. More travel as JSON, in
+    one parameter.
+
+    Args:
+        session: where the statement will run.
+        name: what the statement calls the table.
+        kinds: the names and types of its columns: whole numbers, texts and instants.
+        rows: values in the order of ``kinds``; one row at least.
+    """
+    if len(rows) <= FEW:
+        selects = []
+        for row in rows:
+            named = zip(kinds.items(), row, strict=True)
+            selects.append(select(*[literal(value, kind).label(own) for (own, kind), value in named]))
+        return union_all(*selects).cte(name)
+    postgres = session.get_bind().dialect.name == "postgresql"
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, datetime):
+            return value
+        at = utc(value)
+        return at.isoformat() if postgres else at.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+    sent = literal([dict(zip(kinds, map(plain, row), strict=True)) for row in rows], JSON())
+    if postgres:
+        typed = [column(own, kind) for own, kind in kinds.items()]
+        made = func.json_to_recordset(sent).table_valued(*typed).render_derived(name="sent", with_types=True)
+        return select(made).cte(name)
+    each = func.json_each(sent).table_valued("value").c.value
+    taken = [func.json_extract(each, f"$.{own}", type_=kind).label(own) for own, kind in kinds.items()]
+    # Materialised, or a value would be taken out of the JSON anew wherever it is used.
+    return select(*taken).cte(name).prefix_with("MATERIALIZED")
 
 
 def joined_by_range(

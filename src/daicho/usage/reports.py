@@ -6,24 +6,19 @@ from operator import add
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     Integer,
     Select,
     String,
     and_,
     cast,
-    column,
     func,
-    literal,
     select,
-    union_all,
-    values,
 )
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from daicho.core.dialect import joined_by_range
+from daicho.core.dialect import joined_by_range, table_of
 from daicho.core.errors import Invalid
 from daicho.core.model import check_whole
 from daicho.core.operation import Mode, Store, idempotent, operation, query
@@ -53,8 +48,6 @@ SEGMENT: Mapping[str, TypeEngine[Any]] = {
     "last": Instant(),
     "sign": Integer(),
 }
-FEW = 9
-"""So many segments, which one stretch may need, are spelled out one by one."""
 AT_ONCE = 1_000
 """Segments that one statement carries."""
 SOURCES_AT_ONCE = 500
@@ -227,7 +220,8 @@ def _of_segments(
     chosen: Mapping[str, str],
 ) -> Select[Any]:
     """The buckets of each segment, a range of the primary key, summed by period and dimensions."""
-    wanted = _wanted(list(some))
+    rows = [tuple(getattr(one, name) for name in SEGMENT) for one in some]
+    wanted = table_of(session, "wanted", SEGMENT, rows)
     condition = and_(
         model.grain == wanted.c.grain,
         model.bucket >= wanted.c.first,
@@ -240,20 +234,6 @@ def _of_segments(
     *sums, rest = [func.sum(wanted.c.sign * found[name]) for name in USAGE.sums]
     # The rest of money alone may outgrow 64 bits, if millions of buckets are summed.
     return select(*shown, *[cast(one, BigInteger) for one in sums], rest).select_from(joined).group_by(*keys)
-
-
-def _wanted(some: Sequence[periods.Segment]) -> CTE:
-    """Segments as a table."""
-    rows = [tuple(getattr(one, name) for name in SEGMENT) for one in some]
-    if len(some) > FEW:
-        table = values(*[column(name, kind) for name, kind in SEGMENT.items()], name="wanted")
-        return table.data(rows).cte("wanted")
-    # SQLAlchemy keeps this form's text, and need not compile the statement again for the next report.
-    selects = []
-    for row in rows:
-        named = zip(SEGMENT.items(), row, strict=True)
-        selects.append(select(*[literal(value, kind).label(name) for (name, kind), value in named]))
-    return union_all(*selects).cte("wanted")
 
 
 def _order(line: tuple[tuple[Any, ...], Sum]) -> tuple[Any, ...]:
