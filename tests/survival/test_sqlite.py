@@ -112,3 +112,36 @@ def test_a_log_that_a_reader_kept_long_becomes_short_again(sqlite_url: str, path
             ledger.chats.append("a", "user", "x", message_id=str(n))
         assert log.stat().st_size <= engines.LOG_BYTES
         assert ledger.chats.session("a").messages == 9
+
+
+FILLS = """
+import resource, sys
+from datetime import UTC, datetime
+from daicho import Ledger, Unavailable
+with Ledger(sys.argv[1]) as ledger:
+    call = {"tenant_id": ledger.usage.create_tenant("Acme").id, "operation": "o", "model": "m"}
+    many = [{**call, "created_at": datetime(2026, 11, 1, tzinfo=UTC)} for _ in range(20_000)]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, resource.RLIM_INFINITY))
+    try:
+        ledger.usage.record_many(many)
+    except Unavailable as error:
+        print(error)
+    try:
+        with ledger.begin() as tx:
+            tx.usage.record_many(many)
+    except Unavailable as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(ledger.usage.record_many(many).accepted, sum(one.differ for one in ledger.usage.verify()))
+"""
+
+
+def test_a_disk_that_fills_up_amid_many_records_is_said_and_leaves_none_of_them(sqlite_url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FILLS, sqlite_url], capture_output=True, text=True, timeout=60
+    )
+    *refusals, after = done.stdout.splitlines()
+    assert len(refusals) == 2, done.stderr
+    # SQLite has undone the transaction, and its savepoints, by then: that is not what is to be told.
+    assert all("perhaps because it is full; nothing of this was written" in said for said in refusals)
+    assert after == "20000 0"

@@ -276,6 +276,16 @@ def test_old_records_are_dropped_and_their_sums_stay(here: Here, filled: Ledger)
     assert here("usage", "prune", "--before", "2026-01-01", "--yes").startswith("dropped 0 records")
 
 
+def test_a_run_that_was_stopped_asks_about_the_records_it_has_left(
+    here: Here, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daicho.usage.reports.PRUNED_AT_ONCE", 1)
+    assert filled.usage.prune(datetime(2026, 1, 1, tzinfo=UTC)) == 1
+    asked = daicho("usage", "prune", "--before", "2026-01-01", url=here.url, stdin=b"n\n", TZ="UTC")
+    assert "Drop 2 records from before 2026-01-01 (UTC)?" in asked.stderr
+    assert here("usage", "prune", "--before", "2026-01-01", "--yes") == "dropped 2 records; their sums stay\n"
+
+
 @pytest.mark.parametrize(("day", "code"), [("yesterday", 2), ("2026-1-1T00:00", 2), ("2999-01-01", 1)])
 def test_what_is_no_past_day_drops_nothing(here: Here, filled: Ledger, day: str, code: int) -> None:
     here("usage", "prune", "--before", day, "--yes", code=code)

@@ -1,19 +1,23 @@
 """``daicho usage import``: files of other systems, as they are found, once."""
 
 import csv
+import gzip
 import io
 import json
 import random
+import re
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from daicho import Ledger
 from daicho.core.errors import Invalid
@@ -176,14 +180,20 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(here: Here, tmp_pa
         (HEADING, ("--map", "x=created_at"), "no column 'x'; it has: TIMESTAMP, ContextTokens, Gen"),
         (HEADING, ("--map", "TIMESTAMP=createdat"), "unknown name 'createdat'; did you mean 'created_at'?"),
         (HEADING, (*MAP, "--map", "x=created_at"), "created_at cannot be two columns: TIMESTAMP, x"),
-        (HEADING, (), "no column is created_at; say which: --map COLUMN=created_at. The file has: TIMESTAMP"),
+        (
+            HEADING,
+            (),
+            "no column is created_at, input_tokens; say which: --map COLUMN=created_at, --map COLUMN=input_tokens."
+            " The file has: TIMESTAMP",
+        ),
         (HEADING, ("--map", "TIMESTAMP=created_at"), "no column is input_tokens"),
         ("a,b,a", MAP, "line 1: column 'a' stands twice; rename one"),
         ("", MAP, "trace.csv: no lines"),
         (HEADING.encode("utf-16"), MAP, "the file is UTF-16; save it as UTF-8"),
         (HEADING.encode("utf-16-le"), MAP, "the file is UTF-16; save it as UTF-8"),
         ("時刻,入力".encode("cp932"), MAP, "line 1: not UTF-8 text"),
-        (f"[{{}}]\n{HEADING}", MAP, "no column 'TIMESTAMP'"),
+        ('[{"model": "m"}]', MAP, "trace.csv: a JSON array; write one record a line"),
+        (gzip.compress(HEADING.encode(), mtime=0), MAP, "the file is compressed; unpack it: gunzip -c FILE |"),
     ],
     ids=str,
 )
@@ -216,8 +226,58 @@ def test_what_every_record_needs_is_asked_for(here: Here, tmp_path: Path) -> Non
         at = GIVEN.index(option)
         here("usage", "import", file, *MAP, *GIVEN[:at], *GIVEN[at + 2 :], code=1)
         assert one_line(here.said).endswith(f"or {option}. The file has: {HEADING.replace(',', ', ')}")
+    here("usage", "import", file, *MAP, code=1)
+    assert (
+        "no column is tenant_id, model, operation; say which: --map COLUMN=tenant_id or --tenant, "
+        in one_line(here.said)
+    )
     here("usage", "import", file, *MAP, *GIVEN[:2], "--tenant", "nobody", *GIVEN[4:], code=1)
     assert one_line(here.said) == "no such tenant: nobody"
+
+
+def test_a_call_of_which_nothing_was_counted_is_told_unless_it_failed(here: Here, tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "usage.csv",
+        "created_at,input_tokens,output_tokens,cost_usd,success",
+        "2026-11-01T09:00+09:00,,,,",
+        "2026-11-01T09:01+09:00,,,,failure",
+        "2026-11-01T09:02+09:00,,,0.5,",
+        "2026-11-01T09:03+09:00,0,,,true",
+    )
+    out = here("usage", "import", file, "--model", "gpt-4o", "--tenant", "Acme", "--operation", "o", code=1)
+    assert out == "imported 3 records, 0 already there, 1 bad line\n"
+    assert "line 2: neither tokens nor a cost stand here\n" in here.said
+
+
+def test_an_import_that_a_full_disk_stops_says_how_far_it_came_and_goes_on(
+    sqlite_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daicho.usage.importing.CHUNK", 100)
+    with Ledger(sqlite_url) as ledger:
+        ledger.usage.create_tenant("Acme")
+    here, begun = Here(sqlite_url, capsys), datetime(2026, 11, 1, tzinfo=UTC)
+    lines = [f"{begun + timedelta(minutes=n)},{n}" for n in range(3_000)]
+    file = written(tmp_path / "usage.csv", "created_at,input_tokens", *lines)
+    whose = ("--model", "gpt-4o", "--tenant", "Acme", "--operation", "o")
+
+    def small(connection: sqlite3.Connection, _: object) -> None:
+        """The file may grow a little, and no more: the same error as a full disk."""
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 60}")
+
+    event.listen(Engine, "connect", small)
+    try:
+        here("usage", "import", file, *whose, code=1)
+    finally:
+        event.remove(Engine, "connect", small)
+    said = re.search(r"the disk is full; .*; ([\d,]+) records of the file are there", one_line(here.said))
+    assert said, here.said
+    there = int(said[1].replace(",", ""))
+    assert 0 < there < 3_000
+    assert len(stored(here)) == there
+    out = here("usage", "import", file, *whose)
+    assert out == f"imported {3_000 - there:,} records, {there:,} already there, 0 bad lines\n"
+    here("usage", "verify")
 
 
 def test_columns_that_are_spelled_like_fields_need_no_map(here: Here, tmp_path: Path) -> None:

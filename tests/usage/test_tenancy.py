@@ -79,8 +79,9 @@ def test_a_tenant_is_found_by_id_and_by_a_name_that_only_one_has(face: Faces) ->
     acme = face.usage.create_tenant("Acme")
     assert face.usage.find_tenant("Acme").id == acme.id
     assert face.usage.find_tenant(acme.id.upper()).id == acme.id
-    face.usage.create_tenant("Acme")
-    with pytest.raises(Conflict, match="several tenants are named 'Acme'"):
+    other = face.usage.create_tenant("Acme")
+    both = ", ".join(sorted([acme.id, other.id]))
+    with pytest.raises(Conflict, match=f"several tenants are named 'Acme'; give the id of one: {both}"):
         face.usage.find_tenant("Acme")
 
 

@@ -84,14 +84,17 @@ def _savepoint(connection: Connection) -> Iterator[Any]:
     Gives the driver's own cursor: small batches come often, and it costs a quarter.
     """
     cursor = connection.connection.cursor()
+    driver: Any = connection.connection.driver_connection
     cursor.execute("SAVEPOINT sums")
     try:
         yield cursor
+        cursor.execute("RELEASE sums")
     except BaseException:
-        cursor.execute("ROLLBACK TO sums")
+        if driver.in_transaction:  # SQLite undoes all of it by itself where a disk is full
+            cursor.execute("ROLLBACK TO sums")
+            cursor.execute("RELEASE sums")
         raise
     finally:
-        cursor.execute("RELEASE sums")
         cursor.close()
 
 

@@ -10,7 +10,8 @@ from daicho.core.language import say
 from daicho.core.options import Json, Yes
 from daicho.core.terminal import note, progress, put, put_json
 from daicho.core.types import now
-from daicho.usage import fields, shown
+from daicho.usage import shown
+from daicho.usage.models import AIUsageLog
 from daicho.usage.needs import UsageLedger
 from daicho.usage.options import terminal_of
 from daicho.usage.schemas import VerifiedOut
@@ -125,13 +126,11 @@ def prune(
 
 
 def _count(ledger: UsageLedger, before: datetime) -> int:
-    """How many records there are from before an instant, as their sums tell."""
+    """How many records there are from before an instant, also of those that a stopped run has left."""
     if before > now():
         raise Invalid(
             f"{before:%Y-%m-%d} has not begun in UTC; records are dropped from before a day that has",
             f"{before:%Y-%m-%d} は UTC でまだ始まっていません。過去の日付を指定してください",
         )
-    since = ledger.usage.kept_from() or datetime(fields.FIRST_YEAR, 1, 1, tzinfo=UTC)
-    if since >= before:
-        return 0
-    return ledger.usage.report(since=since, until=before, by=[], limit=1).total.api_calls
+    table = AIUsageLog.__tablename__
+    return ledger.usage.count_before(table, before)[table]

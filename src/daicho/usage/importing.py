@@ -11,13 +11,13 @@ from itertools import islice
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from daicho.core.errors import DaichoError, Invalid
+from daicho.core.errors import DaichoError, Invalid, Unavailable
 from daicho.core.model import unknown_name
 from daicho.core.operation import Sync
 from daicho.core.types import uuid_text
 from daicho.usage.importing_lines import Refused, UsageFile, Values
 from daicho.usage.importing_values import READ, Clock, same
-from daicho.usage.schemas import UsageIn
+from daicho.usage.schemas import Success, UsageIn
 from daicho.usage.store import UsageStore
 
 CHUNK = 5_000
@@ -31,8 +31,13 @@ PLAIN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":
 """Writes equal values alike."""
 COUNTED = ("input_tokens", "output_tokens", "cost_usd")
 """Without any of them there is nothing to import."""
-NEEDED = {"tenant_id": "--tenant", "model": "--model", "operation": "--operation"}
-"""What every record has, and the option that gives it for all."""
+NEEDED: Mapping[str, str | None] = {
+    "created_at": None,
+    "tenant_id": "--tenant",
+    "model": "--model",
+    "operation": "--operation",
+}
+"""What every record has, and the option, if any, that gives it for all."""
 
 
 @dataclass(slots=True)
@@ -86,7 +91,10 @@ def import_file(
                     continue
                 numbers.append(number)
                 records.append(record)
-            answer = usage.record_many(records, reject=True)
+            try:
+                answer = usage.record_many(records, reject=True)
+            except Unavailable as error:
+                raise _stopped(error, done) from None
             for one in answer.rejected:
                 refused(numbers[one.line - 1], one.reason)
             done.added += answer.accepted
@@ -95,6 +103,15 @@ def import_file(
             seen = file.size
     done.zoneless = clock.zoneless
     return done
+
+
+def _stopped(error: Unavailable, done: Imported) -> Unavailable:
+    """What became of a file that could not be taken to its end."""
+    so_far = done.added + done.existing
+    return Unavailable(
+        f"{error.message.en}; {so_far:,} records of the file are there: import it again, and it goes on",
+        f"{error.message.ja}。ファイルのうち {so_far:,} 件は記録済みです。もう一度取り込むと続きから進みます",
+    )
 
 
 def _record(
@@ -107,6 +124,8 @@ def _record(
     if "created_at" not in record:
         raise Invalid("created_at is missing", "created_at がありません")
     record["created_at"] = clock.read("created_at", record["created_at"])
+    if record.get("success") != Success.FAILURE and not any(name in record for name in COUNTED):
+        raise Invalid("neither tokens nor a cost stand here", "トークン数も費用もありません")
     if "tenant_id" in record:
         record["tenant_id"] = tenants.id_of(str(record["tenant_id"]))
     return record
@@ -140,13 +159,11 @@ def columns_of(there: Sequence[str], mapped: Mapping[str, str], given: Mapping[s
             raise _no_column(column, there)
     taken = set(mapped.values())
     found = {name: name for name in FIELDS if name in there and name not in taken} | dict(mapped)
-    for name, option in NEEDED.items():
-        if name not in found and name not in given:
-            raise _missing(name, there, option)
-    if "created_at" not in found:
-        raise _missing("created_at", there)
+    missing = [name for name in NEEDED if name not in found and name not in given]
     if not any(name in found for name in COUNTED):
-        raise _missing(COUNTED[0], there)
+        missing.append(COUNTED[0])
+    if missing:
+        raise _missing(missing, there)
     return found
 
 
@@ -162,13 +179,12 @@ def _no_column(column: str, there: Sequence[str]) -> Invalid:
     )
 
 
-def _missing(name: str, there: Sequence[str], option: str | None = None) -> Invalid:
-    has = ", ".join(there)
-    way = f"--map COLUMN={name}" + (f", or {option}" if option else "")
-    way_ja = f"--map 列名={name}" + (f" または {option}" if option else "")
+def _missing(names: Sequence[str], there: Sequence[str]) -> Invalid:
+    has, all_of = ", ".join(there), ", ".join(names)
+    ways = [f"--map COLUMN={name}" + (f" or {way}" if (way := NEEDED.get(name)) else "") for name in names]
     return Invalid(
-        f"no column is {name}; say which: {way}. The file has: {has}",
-        f"{name} の列がありません。{way_ja} で指定してください。ファイルの列: {has}",
+        f"no column is {all_of}; say which: {', '.join(ways)}. The file has: {has}",
+        f"{all_of} の列がありません。指定してください: {', '.join(ways)}。ファイルの列: {has}",
     )
 
 

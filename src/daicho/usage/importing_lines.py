@@ -19,6 +19,7 @@ RECORD_LINES = 100
 LOOKED_AT = 1_000
 """Lines of JSON that tell which columns there are."""
 DELIMITERS = (",", ";", "\t")
+GZIP = b"\x1f\x8b"
 JSON_LINES = {".jsonl", ".ndjson"}
 
 Values = dict[str, Any]
@@ -51,9 +52,14 @@ class UsageFile:
         first = next((pair for pair in self._texts if pair[1].strip()), None)
         if first is None:
             raise Invalid(f"{name}: no lines", f"{name}: 行がありません")
+        if first[1].lstrip().startswith("["):
+            raise Invalid(
+                f"{name}: a JSON array; write one record a line, as jq -c '.[]' does",
+                f"{name}: JSON の配列です。jq -c '.[]' などで 1 行 1 件にしてください",
+            )
         self._back.append(first)
         self._lines: Iterable[tuple[int, Values]]
-        if PurePath(name).suffix.lower() in JSON_LINES or first[1].lstrip().startswith(("{", "[")):
+        if PurePath(name).suffix.lower() in JSON_LINES or first[1].lstrip().startswith("{"):
             looked_at = list(islice(self._objects(), LOOKED_AT))
             self.columns = list(dict.fromkeys(column for _, values in looked_at for column in values))
             self._lines = chain(looked_at, self._objects())
@@ -73,6 +79,11 @@ class UsageFile:
             number += 1
             self.size += len(line)
             if number == 1:
+                if line.startswith(GZIP):
+                    raise Invalid(
+                        "the file is compressed; unpack it: gunzip -c FILE | daicho usage import -",
+                        "圧縮されたファイルです。展開してください: gunzip -c FILE | daicho usage import -",
+                    )
                 if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in line[:4]:
                     raise Invalid(
                         "the file is UTF-16; save it as UTF-8", "UTF-16 です。UTF-8 で保存してください"

@@ -66,13 +66,14 @@ class Tenancy(Keys[Mode]):
         Raises NotFound; Conflict if several have the name.
         """
         named = or_(Tenant.name == check_text("name", name), Tenant.id == uuid_text(name))
-        found = session.scalars(self.narrowed(select(Tenant), Tenant.id).where(named).limit(2)).all()
+        found = session.scalars(self.narrowed(select(Tenant), Tenant.id).where(named).limit(5)).all()
         if not found:
             raise NotFound(TENANT, name)
         if len(found) > 1:
+            ids = ", ".join(sorted(one.id for one in found))
             raise Conflict(
-                f"several tenants are named {name!r}; give the id",
-                f"{name!r} という名前のテナントが複数あります。ID を指定してください",
+                f"several tenants are named {name!r}; give the id of one: {ids}",
+                f"{name!r} という名前のテナントが複数あります。どれかの ID を指定してください: {ids}",
             )
         tenant: Tenant = found[0]
         return tenant
