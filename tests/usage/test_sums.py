@@ -582,3 +582,121 @@ def test_dollars_are_what_they_were(costs: list[float]) -> None:
     assert dollars(sum(one for one, _ in parts), sum(rest for _, rest in parts) * 10**6) == pytest.approx(
         sum(costs), rel=1e-9, abs=1e-9
     )
+
+
+# -- others who write meanwhile ----------------------------------------------------------------------
+
+
+@contextmanager
+def waiting(ledger: Ledger, work: Callable[[], object]) -> Iterator[None]:
+    """Do something in a thread; the body runs once that waits for a lock, and it ends after the body."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    blocked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    until = time.monotonic() + 20
+    while True:
+        with connected(ledger) as watcher:  # what is seen is kept for a transaction
+            if watcher.execute(blocked).scalar_one():
+                break
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    yield
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM ai_usage_logs WHERE id = :id", "UPDATE ai_usage_logs SET cost_usd = 5 WHERE id = :id"],
+)
+def test_who_waits_for_one_bucket_changes_all_of_them(postgres_url: str, statement: str) -> None:
+    """The plan that went wrong is one by index: the sums are more than a page."""
+    with Ledger(postgres_url) as ledger:
+        tenant = ledger.usage.create_tenant("Acme").id
+        call = {"tenant_id": tenant, "operation": "o", "model": "m", "input_tokens": 10, "cost_usd": 1.0}
+        at = [datetime(2026, 9, 1, 0, 30, tzinfo=UTC) + timedelta(hours=n) for n in range(2_000)]
+        names = [str(uuid4()) for _ in at]
+        ledger.usage.record_many(
+            [{**call, "id": name, "created_at": one} for name, one in zip(names, at, strict=True)]
+        )
+        with ledger.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE usage_totals"))
+
+        def change() -> None:
+            with connected(ledger) as connection:
+                connection.execute(text(statement), {"id": names[1_900]})
+
+        with ledger.database.engine.connect() as first, first.begin() as open_now:
+            first.execute(
+                text(INSERT),
+                {
+                    "id": str(uuid4()),
+                    "tenant": tenant,
+                    "user": None,
+                    "operation": "o",
+                    "model": "m",
+                    "tokens": 20,
+                    "cost": 1.0,
+                    "success": "success",
+                    "at": at[1_900],
+                    "source": None,
+                },
+            )
+            with waiting(ledger, change):
+                open_now.commit()
+        assert differing(ledger) == {}
+
+
+def test_recording_deleting_and_pricing_anew_wait_for_each_other_in_no_circle(postgres_url: str) -> None:
+    """Not one deadlock, of which each holds everybody up for a second."""
+    with Ledger(postgres_url) as ledger:
+        tenants = [ledger.usage.create_tenant(name).id for name in "abc"]
+        begun = datetime(2026, 11, 1, tzinfo=UTC)
+
+        def record(chance: random.Random) -> dict[str, Any]:
+            at = begun + timedelta(seconds=chance.randrange(86_400 * 20))
+            return {
+                "tenant_id": chance.choice(tenants),
+                "operation": "o",
+                "model": "own",
+                "input_tokens": 9,
+            } | {"created_at": at}
+
+        ledger.usage.record_many([record(random.Random(n)) for n in range(3_000)])
+        until = time.monotonic() + 4
+        errors: list[BaseException] = []
+
+        def again(number: int, work: Callable[[random.Random], object]) -> None:
+            chance = random.Random(number)
+            while time.monotonic() < until and not errors:
+                try:
+                    work(chance)
+                except DaichoError as error:
+                    errors.append(error)
+
+        def reprice(chance: random.Random) -> None:
+            ledger.usage.set_price(model="own", input_price=chance.random(), starts_at=begun)
+            after = None
+            while time.monotonic() < until:
+                batch = ledger.usage.reprice_batch(since=begun, until=begun + timedelta(30), after=after)
+                if (after := batch.next) is None:
+                    return
+
+        works: list[Callable[[random.Random], object]] = [
+            *[lambda chance: ledger.usage.record(**record(chance))] * 4,
+            *[lambda chance: ledger.usage.record_many([record(chance) for _ in range(60)])] * 2,
+            lambda _: [ledger.usage.delete(one.id) for one in ledger.usage.list(limit=5).items],
+            reprice,
+        ]
+        threads = [threading.Thread(target=again, args=pair) for pair in enumerate(works)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        with connected(ledger) as connection:
+            connection.execute(text("SELECT pg_stat_force_next_flush()"))
+            counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            assert connection.execute(text(counted)).scalar_one() == 0
+        assert differing(ledger) == {}

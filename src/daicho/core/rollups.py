@@ -125,19 +125,26 @@ class Spelling(ABC):
 
     def add(self, rollup: Rollup, rows: str) -> str:
         """The statement that adds rows (a table or subquery) to a roll-up, in the order of its key."""
-        names = ", ".join([*rollup.key, *self.of.sums])
-        order = ", ".join(str(place) for place in range(1, len(rollup.key) + 1))
+        names, order = ", ".join([*rollup.key, *self.of.sums]), _places(1, len(rollup.key))
         return (
             f"{self._part(rollup, rows)} INSERT INTO {rollup.table} ({names}) {self._grains(rollup)}"
             f" ORDER BY {order} {self.upsert(rollup)}"
         )
 
     def subtract(self, rollup: Rollup, rows: str) -> list[str]:
-        """The statements that take rows out of a roll-up, and away what then sums nothing."""
+        """The statements that take rows out of a roll-up, and away what then sums nothing.
+
+        Buckets are changed one by one in the order of their key, as by ``add``: whoever waits for one goes
+        on with what others have made of it, and nobody waits in a circle. An UPDATE of a join does neither:
+        having waited once, PostgreSQL's passes by further buckets. A tenant that goes has none any more.
+        """
+        names, order = ", ".join([*rollup.key, *self.of.sums]), _places(1, len(rollup.key))
         same = " AND ".join(f"{rollup.table}.{name} = gone.{name}" for name in rollup.key)
         begin = f"{self._part(rollup, rows)}, gone AS ({self._grains(rollup)})"
         return [
-            f"{begin} UPDATE {rollup.table} SET {self.combined(rollup, 'gone', '-')} FROM gone WHERE {same}",
+            f"{begin} INSERT INTO {rollup.table} ({names}) SELECT {names} FROM gone"
+            f" WHERE EXISTS (SELECT 1 FROM {rollup.table} WHERE {same})"
+            f" ORDER BY {order} {self.upsert(rollup, '-')}",
             f"{begin} DELETE FROM {rollup.table} WHERE calls = 0"
             f" AND EXISTS (SELECT 1 FROM gone WHERE {same})",
         ]
@@ -204,13 +211,13 @@ class Spelling(ABC):
             f"{self.remainder(rest)} AS cost_rest",
         ]
 
-    def upsert(self, rollup: Rollup) -> str:
-        return f"ON CONFLICT ({', '.join(rollup.key)}) DO UPDATE SET {self.combined(rollup, 'excluded', '+')}"
+    def upsert(self, rollup: Rollup, sign: str = "+") -> str:
+        changes = self.combined(rollup, "excluded", sign)
+        return f"ON CONFLICT ({', '.join(rollup.key)}) DO UPDATE SET {changes}"
 
     def combined(self, rollup: Rollup, other: str, sign: str) -> str:
         """The assignments that add another row's sums to a roll-up's, or take them off."""
-        values = {name: f"{other}.{name}" for name in self.of.sums}
-        return self.assigned(rollup, values, sign)
+        return self.assigned(rollup, {name: f"{other}.{name}" for name in self.of.sums}, sign)
 
     def assigned(self, rollup: Rollup, values: Mapping[str, str], sign: str) -> str:
         mine = rollup.table
