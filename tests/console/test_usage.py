@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -238,6 +238,7 @@ def test_an_empty_ledger_says_how_to_begin_and_follows_another_process(
     with serve(url) as console, writing(url, "usage") as write:
         page = opened(console, "/usage")
         expect(page.get_by_text("The ledger holds no usage of LLMs yet.")).to_be_visible()
+        expect(page.get_by_text("daicho tenants create Acme")).to_be_visible()
         expect(page.get_by_text("ledger.usage.record(")).to_be_visible()
         expect(page.get_by_text(f"curl {console.base}/api/v1/usage")).to_be_visible()
         tenant = new_uuid()
@@ -362,6 +363,32 @@ def test_former_months_are_offered_and_a_month_of_the_address_too() -> None:
     offered = [value for value, _ in choices("2019-07", TOKYO, at)]
     assert offered[:5] == ["", "last-month", "30-days", "today", "2026-10"]
     assert offered[-2:] == ["2025-12", "2019-07"]
+    offered = [value for value, _ in choices("2019-07", TOKYO, at, [date(2023, 11, 1), date(2019, 7, 1)])]
+    assert offered[-3:] == ["2025-12", "2023-11", "2019-07"]
+
+
+def test_a_month_of_long_ago_is_offered_where_something_was_used_in_it(
+    console: Console, ledger: Ledger
+) -> None:
+    tenant = ledger.usage.create_tenant("long ago").id
+    use(ledger, tenant, cost_usd=9.0, created_at=datetime(2023, 10, 31, 15, 30, tzinfo=UTC))  # November there
+    page = opened(console, f"/usage?tenant={tenant}")
+    expect(page.get_by_text("Nothing was used then.")).to_be_visible()
+    page.get_by_role("link", name="Latest usage: November 2023").click()
+    page.wait_for_url(f"**/usage?period=2023-11&tenant={tenant}")
+    expect(figure(page, "Cost")).to_have_text("$9.00")
+    page = opened(console, "/usage")
+    field(page, "Period").select_option("November 2023")
+    expect(lines(page, "Tenants")).to_contain_text(["long ago"])
+
+
+def test_a_tenant_that_cannot_be_is_said_and_nothing_is_shown(console: Console, ledger: Ledger) -> None:
+    use(ledger, ledger.usage.create_tenant("can be").id)
+    page = opened(console, "/usage?tenant=nonsense")
+    expect(page.get_by_role("alert")).to_contain_text("no such tenant: nonsense")
+    expect(page.get_by_text("Nothing was used then.")).to_be_visible()
+    for part in (".d-figures", ".d-records"):
+        expect(page.locator(part)).to_be_hidden()
 
 
 # -- one thing's cost --------------------------------------------------------------------------------
@@ -506,6 +533,21 @@ def test_a_phone_is_wide_enough(console: Console, ledger: Ledger, path: str) -> 
     page = opened(console, path + tenant, viewport={"width": 375, "height": 800})
     expect(page.locator(".d-records .d-tr").last).to_be_visible()
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_a_long_source_leaves_room_for_the_rest(console: Console, ledger: Ledger, width: int) -> None:
+    tenant = ledger.usage.create_tenant("long source").id
+    source = f"task:{new_uuid()}:of-the-agent"
+    use(ledger, tenant, input_tokens=8_055, output_tokens=1_234, source=source)
+    page = opened(console, f"/usage?tenant={tenant}", viewport={"width": width, "height": 800})
+    row = page.locator(".d-records .d-tr").last
+    expect(row).to_contain_text("8,055 → 1,234")
+    cut = "one => one.scrollWidth > one.clientWidth"
+    assert not row.locator(".d-number", has_text="8,055").evaluate(cut)
+    chip = row.locator(".d-chip", has_text=source)
+    assert not chip.locator("xpath=..").evaluate(cut)
+    assert chip.locator("span").evaluate(cut), "it ends in an ellipsis"
 
 
 def test_large_counts_are_short_in_the_readers_own_units() -> None:

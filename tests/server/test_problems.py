@@ -101,6 +101,13 @@ WORDS: list[tuple[str, str, str, str]] = [
     ("GET", "calls?limit=0", "", "query.limit: 1 以上にしてください"),
     ("GET", "calls?limit=1001", "", "query.limit: 1000 以下にしてください"),
     ("GET", "calls?since=noon", "", "query.since: 日時として読めません"),
+    (
+        "GET",
+        "calls?since=2023-11-01T00:00:00+09:00",
+        "",
+        "query.since: URL の + は空白になります。+09:00 は %2B",
+    ),
+    ("GET", "usage?until=2023-11-01 00:00+0900", "", "UTC の時刻に Z を付けてください"),
     ("GET", "calls?live=perhaps", "", "query.live: true か false にしてください"),
     ("POST", "calls", "{}", "body.call_id: 必須です; body.client_id: 必須です"),
     ("POST", "calls", '{"call_id": 1, "client_id": "c"}', "body.call_id: 文字列にしてください"),
@@ -120,6 +127,22 @@ WORDS: list[tuple[str, str, str, str]] = [
     ),
     ("POST", "guilds/1/logs", f'{{"request_id": "{"x" * 65}"}}', "長すぎます (最大 64 文字)"),
     ("POST", "guilds/1/logs", '{"request_id": ""}', "短すぎます (最小 1 文字)"),
+    (
+        "POST",
+        "usage",
+        '{"operation": "o", "tokens": 1}',
+        "body.model: 必須です; body.tokens: この名前の項目はありません",
+    ),
+    ("POST", "usage", '{"success": "yes"}', "body.success: 使える値: 'success', 'failure'"),
+    (
+        "POST",
+        "usage",
+        '{"cost_usd": "1", "input_tokens": 1e400}',
+        "body.input_tokens: 有限の数にしてください",
+    ),
+    ("POST", "usage", '{"cost_usd": "1"}', "body.cost_usd: 数値にしてください"),
+    ("POST", "usage", '"text"', "body: JSON のオブジェクトにしてください"),
+    ("POST", "usage", f'{{"input_tokens": {"1" * 5_000}}}', "本文に桁数の多すぎる数があります"),
 ]
 
 
@@ -143,6 +166,17 @@ def test_json_that_breaks_off_is_told_by_its_character(one_server: Running) -> N
         (error,) = client.post("/api/v1/calls", content='{"call_id": }').json()["errors"]
     assert error["place"] == "body"
     assert error["reason"].startswith("cannot be read as JSON at character 13: ")
+
+
+def test_a_plus_that_a_url_has_made_a_space_is_told_so(one_server: Running) -> None:
+    with one_server.client() as client:
+        for time, told in (
+            ("2023-11-01T00:00:00.5+09:00", "write +09:00 as %2B09:00, or give the time in UTC with Z"),
+            ("2023-11-01 24:00:00 x", "Input should be"),
+        ):
+            answer = client.get(f"/api/v1/usage?since={time}")
+            assert (answer.status_code, told in answer.json()["detail"]) == (422, True), answer.text
+        assert client.get("/api/v1/usage?since=2023-11-01T00:00:00%2B09:00").status_code == 200
 
 
 def test_every_kind_of_error_that_has_japanese_words_is_one_that_there_is() -> None:

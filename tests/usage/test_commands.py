@@ -147,7 +147,11 @@ def test_a_name_that_a_spreadsheet_would_run_is_made_harmless(here: Here, filled
         ("--until 2026-01-01", 2, "--until needs --since"),
         ("--csv --json", 2, "not both"),
         ("--since noon", 2, "'noon' is not a time"),
-        ("--since 2026-01-01T00:07 --until 2026-02-01", 1, "must lie on a quarter of an hour"),
+        (
+            "--since 2026-01-01T00:07 --until 2026-02-01 --tz Asia/Tokyo",
+            1,
+            "must lie on a quarter of an hour, not 2026-01-01T00:07:00+09:00",
+        ),
     ],
 )
 def test_what_cannot_be_reported_is_one_line(

@@ -193,7 +193,11 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(here: Here, tmp_pa
         (HEADING.encode("utf-16-le"), MAP, "the file is UTF-16; save it as UTF-8"),
         ("時刻,入力".encode("cp932"), MAP, "line 1: not UTF-8 text"),
         ('[{"model": "m"}]', MAP, "trace.csv: a JSON array; write one record a line"),
-        (gzip.compress(HEADING.encode(), mtime=0), MAP, "the file is compressed; unpack it: gunzip -c FILE |"),
+        (
+            gzip.compress(HEADING.encode(), mtime=0),
+            MAP,
+            "the file is compressed; unpack it: gunzip -c FILE |",
+        ),
     ],
     ids=str,
 )

@@ -124,9 +124,18 @@ def test_each_scope_opens_its_own_routes(server: Running, acme: dict[str, str]) 
             get = client.get("/api/v1/usage")
             own = client.get(f"/api/v1/tenants/{acme['id']}/keys")
             assert (post.status_code, get.status_code, own.status_code) == answers, scope
-            for answer in (post, get, own):
+            for answer, needed in (
+                (post, "ingest or admin"),
+                (get, "read or admin"),
+                (own, "admin"),
+                (client.get("/api/v1/calls"), None),
+            ):
                 kind = answer.headers["content-type"]
                 assert (kind == "application/problem+json") == (answer.status_code == 403)
+                if answer.status_code == 403:
+                    about = f"This API key's scope is {scope}; this needs {needed}."
+                    alone = f"Only the operator may do this; this API key's scope is {scope}."
+                    assert answer.json()["detail"] == (about if needed else alone)
 
 
 def routes() -> list[tuple[str, str, frozenset[KeyScope]]]:
@@ -166,6 +175,13 @@ def test_unknown_and_revoked_keys_are_refused_alike(server: Running, acme: dict[
             answers.append(client.get("/api/v1/usage", headers=bearer))
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.text for answer in answers}) == 1
+    assert answers[0].json()["detail"] == "This token or API key is not known, or has been revoked."
+    with server.client(None) as client:
+        for sent in ({}, {"Authorization": "Basic YTpi"}):
+            assert "'daicho serve' printed" in client.get("/api/v1/usage", headers=sent).json()["detail"]
+        spoken = {"Authorization": "Bearer x", "Accept-Language": "ja"}
+        told = client.get("/api/v1/usage", headers=spoken).json()["detail"]
+        assert told == "このトークンまたは API キーは登録されていないか、無効になっています。"
 
 
 def test_a_key_is_noted_as_used_without_its_request_waiting(

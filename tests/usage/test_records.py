@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from daicho import Invalid, Ledger, NotFound, Unavailable
+from daicho import Conflict, Invalid, Ledger, NotFound, Unavailable
 from daicho.core.bulk import insert_new
 from daicho.usage.checking import checked
 from daicho.usage.models import AIUsageLog
@@ -333,6 +334,45 @@ def test_an_iterator_is_not_read_twice(postgres_url: str) -> None:
             ledger.usage.record_many(lines(cut=True))
         assert len(ledger.usage.list()) == 0
         assert ledger.usage.record_many(lines(cut=False)).accepted == 30_000
+
+
+def test_an_id_of_several_tenants_is_none_without_the_tenants(face: Faces, tenant: str) -> None:
+    other, name = face.usage.create_tenant("Other").id, str(uuid4())
+    for whose in (tenant, other):
+        face.usage.record(**CALL, tenant_id=whose, id=name)
+    for named in (face.usage.get, face.usage.delete):
+        with pytest.raises(Conflict, match="several tenants have a record .*; name the tenant"):
+            named(name)
+    face.usage.delete(name, tenant_id=other)
+    assert face.usage.get(name).tenant_id == tenant
+    face.usage.delete(name)
+    with pytest.raises(NotFound):
+        face.usage.delete(name)
+
+
+def test_records_that_old_ones_are_dropped_under_are_told_by_number(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daicho.usage.writing.CHUNK", 10)
+    with Ledger(postgres_url) as ledger, Ledger(postgres_url) as other:
+        tenant = ledger.usage.create_tenant("Acme").id
+        day = datetime(2026, 11, 6, tzinfo=UTC)
+        call = {**CALL, "tenant_id": tenant}
+
+        class Lines:
+            """Records amid which everything from before a day is dropped."""
+
+            def __iter__(self) -> Iterator[dict[str, Any]]:
+                yield from [{**call, "created_at": day}] * 15
+                other.usage.prune(day)
+                yield from [{**call, "created_at": day - timedelta(hours=n)} for n in range(-3, 3)]
+
+        done = ledger.usage.record_many(Lines(), reject=True)
+        assert done.accepted == 19
+        assert [one.line for one in done.rejected] == [20, 21]
+        assert "before 2026-11-06 00:00, from when on" in str(done.rejected[0].reason)
+        assert len(ledger.usage.list()) == 19
+        assert sum(one.differ for one in ledger.usage.verify()) == 0
 
 
 def test_tokens_of_no_known_kind_have_no_price(ledger: Ledger) -> None:

@@ -319,6 +319,29 @@ def test_a_month_is_a_few_buckets(zone: str, expected: list[tuple[str, int, int]
     assert [(one.grain, len(buckets(one)), one.sign) for one in made] == expected
 
 
+@pytest.mark.parametrize(
+    ("begin", "hours", "expected"),
+    [
+        (datetime(2026, 10, 16, tzinfo=UTC), 24, [("day", 1, 1)]),
+        (datetime(2026, 10, 16, 12, tzinfo=UTC), 1, [("hour", 1, 1)]),
+        (datetime(2026, 10, 15, 15, tzinfo=UTC), 24, [("day", 1, 1), ("hour", 9, 1), ("hour", 9, -1)]),
+        (datetime(2026, 10, 3, tzinfo=UTC), 27 * 24, [("month", 1, 1), ("day", 2, -1), ("day", 2, -1)]),
+    ],
+)
+def test_a_longer_bucket_is_taken_where_it_makes_more_than_is_to_mend(
+    begin: datetime, hours: int, expected: list[tuple[str, int, int]]
+) -> None:
+    made = periods.segments([(begin, begin + timedelta(hours=hours))], TOTALS)
+    assert [(one.grain, len(buckets(one)), one.sign) for one in made] == expected
+
+
+def test_clocks_that_go_back_into_the_middle_of_an_hour_begin_another_one_there() -> None:
+    zone = ZoneInfo("Australia/Lord_Howe")
+    night = datetime(2026, 4, 4, 14, tzinfo=UTC)
+    begun = [periods.begins(night + n * periods.QUARTER, By.HOUR, zone).isoformat()[11:] for n in range(8)]
+    assert begun == ["01:00:00+11:00"] * 4 + ["01:30:00+10:30"] * 2 + ["02:00:00+10:30"] * 2
+
+
 def test_months_are_those_of_a_zones_clocks() -> None:
     since, until = periods.month_in("2026-11", ZoneInfo("Asia/Tokyo"))
     assert (since, until) == (

@@ -4,8 +4,12 @@ import asyncio
 import gzip
 import json
 import logging
+import os
+import shutil
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +20,7 @@ import pytest
 
 from daicho import Ledger
 from daicho.usage import ingest as ingesting
-from tests.serving import TOKEN, Running
+from tests.serving import TOKEN, Running, running
 
 pytestmark = pytest.mark.in_turns
 
@@ -191,7 +195,7 @@ def test_a_key_that_is_revoked_during_an_upload_ends_it(server: Running, url: st
         line = json.dumps(CALL).encode() + b"\n"
 
         def lines() -> Iterator[bytes]:
-            yield line * 5_000
+            yield line * 2_000
             wait_until(lambda: len(ledger.usage.list()) == 50)
             ledger.usage.revoke_key(key.stored.id)
             yield line * 15_000
@@ -200,7 +204,7 @@ def test_a_key_that_is_revoked_during_an_upload_ends_it(server: Running, url: st
             answer = client.post(API, content=lines(), headers=NDJSON)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
-        assert "what lines 1 to 5,000 say is recorded" in answer.json()["detail"]
+        assert "what lines 1 to 2,000 say is recorded" in answer.json()["detail"]
         assert [one.differ for one in ledger.usage.verify()] == [0, 0, 0]
         with server.client() as operator:
             first = operator.get(API, params={"limit": 1000}).json()
@@ -208,7 +212,7 @@ def test_a_key_that_is_revoked_during_an_upload_ends_it(server: Running, url: st
             while first["next"]:
                 first = operator.get(API, params={"limit": 1000, "cursor": first["next"]}).json()
                 pages += 1
-        assert pages == 5
+        assert pages == 2
 
 
 def test_a_client_that_hangs_up_leaves_one_line_in_the_log(
@@ -220,7 +224,7 @@ def test_a_client_that_hangs_up_leaves_one_line_in_the_log(
         body = json.dumps({**CALL, "tenant_id": tenant}).encode() + b"\n"
         for sent, told in (
             (1, "nothing of it is recorded"),
-            (5_001, "what lines 1 to 5,000 say is recorded"),
+            (2_001, "what lines 1 to 2,000 say is recorded"),
         ):
             caplog.clear()
             with socket.create_connection((str(at.hostname), int(at.port or 0))) as client:
@@ -276,8 +280,116 @@ def test_a_value_of_another_type_is_refused_however_it_is_sent(ingest: httpx.Cli
     for (_, _, reason), one, of_array, of_lines in zip(
         WRONG, ones, array["rejected"], lines["rejected"], strict=True
     ):
-        for said in (one.json()["detail"], of_array["reason"], of_lines["reason"]):
+        for said in (one.json()["detail"].removeprefix("body."), of_array["reason"], of_lines["reason"]):
             assert said.startswith(reason)
+        assert [told["place"].removeprefix("body.") for told in one.json()["errors"]] == [
+            reason.partition(":")[0]
+        ]
+
+
+def test_what_is_wrong_with_records_is_said_in_the_senders_language(ingest: httpx.Client) -> None:
+    bad = ['"text"', '{"operation": "o", "success": "x", "tokens": 1}', '{"operation": "o", "model": " "}']
+    broken = ['{"operation" "o"}', '{"' + "x" * 1_000 + '": 1}']
+    fields = "model: {}; success: {}; tokens: {}"
+    one_of = "使える値: 'success', 'failure'"
+    in_japanese = [
+        "record: JSON のオブジェクトにしてください",
+        fields.format("必須です", one_of, "この名前の項目はありません"),
+        "model: 空です",
+        "record: 14 バイト目から先を JSON として読めません: expected `:`",
+    ]
+    in_english = [
+        "record: should be a JSON object",
+        fields.format(
+            "Field required", "Input should be 'success' or 'failure'", "Extra inputs are not permitted"
+        ),
+        "model: is blank",
+        "record: Invalid JSON: expected `:` at column 14",
+    ]
+    for language, reasons in (("ja", in_japanese), ("en", in_english)):
+        spoken = {"Accept-Language": language}
+        lines = ingest.post(API, content="\n".join(bad + broken), headers=NDJSON | spoken).json()["rejected"]
+        assert [one["reason"] for one in lines[:-1]] == reasons
+        assert ("x" * 100 + "…: " in lines[-1]["reason"], len(lines[-1]["reason"]) < 300) == (True, True)
+        array = ingest.post(API, content=f"[{','.join(bad)}]", headers=spoken).json()["rejected"]
+        assert [one["reason"] for one in array] == reasons[: len(bad)]
+
+
+def test_a_number_of_thousands_of_digits_is_said_to_be_too_long(ingest: httpx.Client) -> None:
+    for body in ('{"input_tokens": %s}', '[{"input_tokens": %s}]'):
+        answer = ingest.post(API, content=body % ("1" * 5_000))
+        assert (answer.status_code, answer.json()["detail"]) == (422, "a number in the body is too long")
+    line = '{"input_tokens": %s}' % ("1" * 5_000)
+    for language, told in (("en", "Invalid JSON: a number is too long"), ("ja", "数の桁数が多すぎます")):
+        spoken = NDJSON | {"Accept-Language": language}
+        (one,) = ingest.post(API, content=line, headers=spoken).json()["rejected"]
+        assert (told in one["reason"], "limit" in one["reason"]) == (True, False)
+
+
+# -- a database that fails -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read_only(
+    new_sqlite: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, str]]:
+    """A ledger's URL whose file cannot be written, with a key of a tenant's; root reads it as nobody."""
+    folder = Path(tempfile.mkdtemp())  # others may look into it, as into no folder of pytest's
+    file, me = folder / "ledger.db", os.geteuid()
+    url = new_sqlite(file)
+    with Ledger(url) as ledger:
+        key = ledger.usage.create_key(ledger.usage.create_tenant("Acme").id, "admin").key
+    monkeypatch.chdir(folder)
+    folder.chmod(0o777)
+    file.chmod(0o444)
+    try:
+        if me == 0:
+            os.seteuid(65534)
+        yield url, key
+    finally:
+        os.seteuid(me)
+        shutil.rmtree(folder)
+
+
+def test_a_tenant_is_not_told_where_the_database_is(
+    read_only: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    url, key = read_only
+    refused = "the database cannot do this; the server's log says why"
+    so_far = "; nothing of it is recorded, go on after that (records with an id may be sent again)"
+    line = json.dumps(CALL)
+    sent: list[tuple[str, dict[str, str], str]] = [
+        (line, {}, refused),
+        (f"[{line}]", {}, refused),
+        (line, NDJSON, refused + so_far),
+    ]
+    with running(url) as server, server.client(key) as tenant, server.client() as operator:
+        (acme,) = operator.get("/api/v1/tenants").json()["items"]
+        for body, kind, told in sent:
+            caplog.clear()
+            answer = tenant.post(API, content=body, headers=kind)
+            assert (answer.status_code, answer.json()["detail"]) == (503, told)
+            assert answer.headers["retry-after"] == "1"
+            assert "ledger.db" not in answer.text
+            assert any(f"POST {API}: {url}: cannot be written" in one.getMessage() for one in caplog.records)
+            whole = body.replace("{", f'{{"tenant_id": "{acme["id"]}", ')
+            answer = operator.post(API, content=whole, headers=kind)
+            assert (answer.status_code, f"{url}: cannot be written" in answer.json()["detail"]) == (503, True)
+        spoken = tenant.post(API, content=line, headers=NDJSON | {"Accept-Language": "ja"}).json()["detail"]
+    assert spoken.startswith("データベースで処理できません。詳しくはサーバーのログにあります。まだ何も")
+
+
+def test_a_tenant_is_not_told_which_database_has_no_table(one_server: Running, sqlite_url: str) -> None:
+    with Ledger(sqlite_url) as ledger:
+        key = ledger.usage.create_key(ledger.usage.create_tenant("Acme").id, "read").key
+        with one_server.client(key) as tenant, one_server.client() as operator:
+            assert tenant.get(API).status_code == 200
+            with ledger.database.engine.begin() as connection:
+                connection.exec_driver_sql("ALTER TABLE ai_usage_logs RENAME TO gone")
+            told, whole = tenant.get(API), operator.get(API)
+    assert (told.status_code, whole.status_code) == (503, 503)
+    assert told.json()["detail"] == "the database cannot do this; the server's log says why"
+    assert (told.json()["title"], sqlite_url in whole.json()["detail"]) == (whole.json()["title"], True)
 
 
 def test_a_value_spelled_in_any_way_that_json_has_is_taken(ingest: httpx.Client) -> None:
@@ -295,7 +407,7 @@ def test_a_value_spelled_in_any_way_that_json_has_is_taken(ingest: httpx.Client)
     [
         (b"", {}, "the body is no JSON"),
         (b"{", {}, "the body is no JSON"),
-        (b'"text"', {}, "record"),
+        (b'"text"', {}, "body: should be a JSON object"),
         (b'{"operation": "o"}', {}, "model"),
         (b'{"operation": "o", "model": "m", "tokens": 3}', {}, "tokens"),
         (b'{"operation": "o", "model": "m", "created_at": "2026-11-21T08:00:00"}', {}, "no time zone"),
@@ -332,11 +444,18 @@ def test_reports_over_http(server: Running, tenant: str) -> None:
             "2026-11-01T00:00:00+09:00",
             "2026-11-30T00:00:00+09:00",
         ]
+        for by in ({"by": "model,day"}, {"by": ["model, day", "model"]}):
+            assert client.get(f"{API}/report", params={**month, **by}).json() == daily
+        (whole,) = client.get(f"{API}/report", params={**month, "by": ""}).json()["rows"]
+        assert (whole["tenant_id"], whole["total_cost_usd"]) == (None, 6)
         assert client.get(f"{API}/report").status_code == 200  # this month
+        unknown = client.get(f"{API}/report", params={"mont": "2026-11"})
+        assert (unknown.status_code, unknown.json()["errors"][0]["place"]) == (422, "query.mont")
         for wrong in (
             {"month": "x"},
             {"tz": "x"},
             {"by": "x"},
+            {"by": "day,month"},
             {"since": "2026-11-01T00:00:00Z"},
             {"limit": 0},
         ):

@@ -584,6 +584,46 @@ def test_dollars_are_what_they_were(costs: list[float]) -> None:
     )
 
 
+def test_a_month_of_which_records_were_dropped_is_proved_by_its_days_and_mended(
+    ledger: Ledger, tenants: list[str]
+) -> None:
+    october = datetime(2026, 10, 1, 20, tzinfo=UTC)
+    call = {"tenant_id": tenants[0], "operation": "o", "model": "m", "cost_usd": 0.001956, "input_tokens": 7}
+    ledger.usage.record_many([{**call, "created_at": october + timedelta(n)} for n in range(31)])
+    ledger.usage.prune(datetime(2026, 10, 10, tzinfo=UTC))
+    month = {"since": october.replace(day=1, hour=0), "until": datetime(2026, 11, 1, tzinfo=UTC)}
+    assert differing(ledger) == {}
+    for grain in ("month", "month+9", "day", "hour"):
+        with connected(ledger) as connection:
+            wrong = "UPDATE usage_totals SET calls = calls + 1, cost_micros = cost_micros + 5 WHERE grain = :grain"
+            connection.execute(
+                text(f"{wrong} AND bucket >= :since"),
+                {"grain": grain, "since": moment(ledger, datetime(2026, 9, 30, 15, tzinfo=UTC))},
+            )
+    assert differing(ledger)["usage_totals"] > 0
+    ledger.usage.rebuild()
+    assert differing(ledger) == {}
+    # Of the hours from before nothing is known but themselves; what is made of them agrees.
+    whole = ledger.usage.report(**month, by=["day"])
+    assert sum(row.sum.api_calls for row in whole.rows) == ledger.usage.report(**month).total.api_calls
+
+
+def test_a_month_alone_that_is_wrong_is_made_anew_of_its_hours(ledger: Ledger, tenants: list[str]) -> None:
+    october = datetime(2026, 10, 1, 20, tzinfo=UTC)
+    call = {"tenant_id": tenants[0], "operation": "o", "model": "m", "cost_usd": 0.001956}
+    ledger.usage.record_many([{**call, "created_at": october + timedelta(n)} for n in range(31)])
+    month = {"since": october.replace(day=1, hour=0), "until": datetime(2026, 11, 1, tzinfo=UTC)}
+    right = ledger.usage.report(**month).total
+    ledger.usage.prune(datetime(2026, 10, 10, tzinfo=UTC))
+    with connected(ledger) as connection:
+        connection.execute(text("UPDATE usage_totals SET calls = 99 WHERE grain IN ('month', 'month+9')"))
+    assert differing(ledger)["usage_totals"] >= 2
+    ledger.usage.rebuild()
+    assert differing(ledger) == {}
+    assert ledger.usage.report(**month).total == right
+    assert [one.differ for one in ledger.for_tenant(tenants[0]).usage.verify()] == [0, 0]
+
+
 # -- others who write meanwhile ----------------------------------------------------------------------
 
 

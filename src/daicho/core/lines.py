@@ -48,14 +48,6 @@ def reason_of(error: ValidationError, *, below: int = 0) -> Text:
     """
     first, *others = error.errors(include_url=False, include_input=False)
     place = "".join(f"{part}." for part in first["loc"][below:]).rstrip(".")
-    said = _no_json(first["msg"]) if first["type"] == "json_invalid" else mistake(first)
+    said = mistake(first)
     more = f" (+{len(others)})" if others else ""
     return Text(*(f"{place}: {text}{more}" if place else text + more for text in said))
-
-
-def _no_json(said: str) -> Text:
-    """What the parser says, which takes the line for a text of its own: its only line is the first."""
-    english = said.replace(" at line 1 column", " at column")
-    reason, _, at = english.removeprefix("Invalid JSON: ").partition(" at column ")
-    where = f"{at} バイト目から先を " if at else ""
-    return Text(english, f"{where}JSON として読めません: {reason}")

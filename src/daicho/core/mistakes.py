@@ -16,6 +16,9 @@ JAPANESE = {
     "int_parsing_size": "整数として大きすぎます",
     "int_type": "整数にしてください",
     "int_from_float": "小数のない整数にしてください",
+    "float_parsing": "数値として読めません",
+    "float_type": "数値にしてください",
+    "finite_number": "有限の数にしてください",
     "bool_parsing": _YES_OR_NO,
     "bool_type": _YES_OR_NO,
     "string_type": "文字列にしてください",
@@ -49,16 +52,38 @@ ENGLISH = {
     "datetime_type": "should be a time with its zone: 2026-11-21T08:18:22+09:00",
 }
 """Where Pydantic's own English speaks of Python: of dictionaries, instances, and classes by their names."""
+JSON_REASONS = {"number out of range": Text("a number is too long", "数の桁数が多すぎます")}
+"""Where the parser's own words would lead astray."""
+LOST_PLUS = re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)? \d\d:?\d\d$")
+"""How a time ends whose zone began with a plus that a URL has made a space."""
+NO_PLUS = Text(
+    "in a URL + means a space: write +09:00 as %2B09:00, or give the time in UTC with Z",
+    "URL の + は空白になります。+09:00 は %2B09:00 と書くか、UTC の時刻に Z を付けてください",
+)
 
 
 def mistake(error: Mapping[str, Any]) -> Text:
     """Return what is wrong.
 
     Args:
-        error: one of a ValidationError's ``errors()``, with its context.
+        error: one of a ValidationError's ``errors()``, with its context. With its input, and a place in a
+            URL's query, a time is told of the plus that it has lost there.
     """
     kind, more = error["type"], error.get("ctx", {})
+    if kind == "json_invalid":
+        return _no_json(more["error"])
+    in_url = error.get("loc", ())[:1] == ("query",)
+    if in_url and kind.startswith("datetime") and LOST_PLUS.search(str(error.get("input"))):
+        return NO_PLUS
     if "expected" in more:  # 'a', 'b' or 'c'
         more = {**more, "expected": re.sub(r" or (?=\S+$)", ", ", more["expected"])}
     english = ENGLISH.get(kind, error["msg"])
     return Text(english, JAPANESE[kind].format_map(more) if kind in JAPANESE else english)
+
+
+def _no_json(said: str) -> Text:
+    """What the parser says, which takes the line for a text of its own: its only line is the first."""
+    said, _, at = said.partition(" at line 1 column ")
+    reason = JSON_REASONS.get(said, Text(said, said))
+    where, where_ja = (f" at column {at}", f"{at} バイト目から先を ") if at else ("", "")
+    return Text(f"Invalid JSON: {reason.en}{where}", f"{where_ja}JSON として読めません: {reason.ja}")

@@ -44,9 +44,13 @@ class CommitUnanswered(Exception):
     """The connection went while COMMIT was under way: the transaction may or may not have happened."""
 
 
+class Overtaken(Exception):
+    """Another transaction has changed what this one had looked up, before it was used."""
+
+
 def passes(error: BaseException) -> bool:
-    """Whether an error is the kind that passes by itself: locked, deadlocked, disconnected."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    """Whether an error is the kind that passes by itself: locked, deadlocked, disconnected, overtaken."""
+    if isinstance(error, Overtaken) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return True
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, sqlite3.OperationalError):
@@ -108,6 +112,8 @@ def translated(error: Exception, place: str) -> Exception:
         return error.orig  # raised by a column type while a value was on its way
     if isinstance(error, DaichoError):
         return error
+    if isinstance(error, Overtaken) and isinstance(error.__cause__, Exception):
+        return translated(error.__cause__, place)
     if isinstance(error, UnicodeEncodeError):
         return Invalid(
             "a text has half a character (a lone surrogate)", "壊れた文字 (単独のサロゲート) があります"
@@ -178,10 +184,12 @@ _LOCKED = Text(
     "{}: ほかの書き込みが長く続いています。何も書かれていません。後でもう一度お試しください",
 )
 _READ_ONLY = Text(
-    "{}: this server takes no writes, as a standby does; nothing of this was written."
-    " Let DATABASE_URL name the primary (or all hosts, with target_session_attrs=read-write)",
-    "{}: このサーバーはスタンバイなどで書き込みを受け付けません。何も書かれていません。DATABASE_URL に"
-    "プライマリー (または target_session_attrs=read-write を付けて全ホスト) を指定してください",
+    "{}: this server takes no writes, as a standby does, or this login may only read; nothing of this was"
+    " written. Let DATABASE_URL name the primary (or all hosts, with target_session_attrs=read-write) and a"
+    " login that may write",
+    "{}: このサーバーはスタンバイなどで書き込みを受け付けないか、このログインが読み取り専用です。"
+    "何も書かれていません。DATABASE_URL にプライマリー (または target_session_attrs=read-write を付けて"
+    "全ホスト) と、書き込めるログインを指定してください",
 )
 _TIMED_OUT = Text(
     "{}: the server ended a transaction that was open for too long; nothing of it was saved: keep it short",

@@ -160,14 +160,40 @@ class Spelling(ABC):
 
     def differences(self, rollup: Rollup, rows: str, whole: str) -> str:
         """A query for how many of a roll-up's buckets that satisfy ``whole`` differ from these rows' sums."""
-        names = ", ".join([*rollup.key, *self.of.sums])
+        due = f"{self._part(rollup, rows)}, due AS ({self._grains(rollup)})"
+        return f"{due} {self._compared(rollup, whole)}"
+
+    # What sums rows that are kept no more can only be told from the sums of the finest grain.
+
+    def unlike_finest(self, rollup: Rollup, dropped: str) -> str:
+        """A query for how many coarser buckets that satisfy ``dropped`` are not what the finest add up to."""
+        return f"WITH {self._due_of_finest(rollup)} {self._compared(rollup, self._coarse(rollup, dropped))}"
+
+    def of_finest(self, rollup: Rollup, dropped: str) -> list[str]:
+        """The statements that sum the finest buckets anew into the coarser ones that satisfy ``dropped``."""
+        names, coarse = ", ".join([*rollup.key, *self.of.sums]), self._coarse(rollup, dropped)
+        return [
+            f"DELETE FROM {rollup.table} WHERE {coarse}",
+            f"WITH {self._due_of_finest(rollup)}"
+            f" INSERT INTO {rollup.table} ({names}) SELECT {names} FROM due WHERE {coarse}",
+        ]
+
+    def _coarse(self, rollup: Rollup, dropped: str) -> str:
+        return f"{dropped} AND grain <> '{rollup.grains[-1]}'"
+
+    def _due_of_finest(self, rollup: Rollup) -> str:
+        finest = f"{rollup.table} WHERE grain = '{rollup.grains[-1]}'"
+        coarser = [self._coarser(rollup, grain, finest) for grain in rollup.grains[:-1]]
+        return f"due AS ({' UNION ALL '.join(coarser)})"
+
+    def _compared(self, rollup: Rollup, where: str) -> str:
+        """How many buckets that satisfy ``where`` differ from those of ``due``."""
         # SQLite's triggers put a single row's cost as it is: its rest may round up to a whole millionth.
         kept = [*rollup.key, *self.of.measures, f"cost_micros + {self.quotient('cost_rest')}"]
-        there = f"SELECT {', '.join([*kept, self.remainder('cost_rest')])} FROM {rollup.table} WHERE {whole}"
-        due = f"SELECT {names} FROM due WHERE {whole}"
+        there = f"SELECT {', '.join([*kept, self.remainder('cost_rest')])} FROM {rollup.table} WHERE {where}"
+        due = f"SELECT {', '.join([*rollup.key, *self.of.sums])} FROM due WHERE {where}"
         return (
-            f"{self._part(rollup, rows)}, due AS ({self._grains(rollup)})"
-            f" SELECT (SELECT count(*) FROM ({there} EXCEPT {due}) AS a)"
+            f"SELECT (SELECT count(*) FROM ({there} EXCEPT {due}) AS a)"
             f" + (SELECT count(*) FROM ({due} EXCEPT {there}) AS b)"
         )
 

@@ -102,22 +102,33 @@ def compared(connection: Connection, of: Summed, tenant: str | None) -> Iterator
     """Compare the roll-ups with the rows: yield each one's table, how many buckets it has, how many differ.
 
     Each is compared in one statement, so it holds while others write. What sums rows that are kept no
-    more is left out. ``tenant`` is a UUID: only what is this tenant's.
+    more is compared with the sums of the finest grain. ``tenant`` is a UUID: only what is this tenant's.
     """
     statements = spelled(connection.dialect.name, of)
-    run = connection.exec_driver_sql
-    for rollup, rows, whole in _comparable(connection, of, tenant):
-        buckets = run(f"SELECT count(*) FROM {rollup.table} WHERE {whole}").scalar_one()
-        yield rollup.table, int(buckets), int(run(statements.differences(rollup, rows, whole)).scalar_one())
+
+    def count(query: str) -> int:
+        return int(connection.exec_driver_sql(query).scalar_one())
+
+    for rollup, rows, whole, dropped in _comparable(connection, of, tenant):
+        differ = count(statements.differences(rollup, rows, whole))
+        if dropped:
+            differ += count(statements.unlike_finest(rollup, dropped))
+        yield rollup.table, count(f"SELECT count(*) FROM {rollup.table} WHERE {whole}"), differ
 
 
 def rebuild(connection: Connection, of: Summed) -> None:
-    """Sum the rows anew, for what was written past the triggers. Sums of rows kept no more stay."""
+    """Sum the rows anew, for what was written past the triggers.
+
+    Sums of rows that are kept no more stay; those of a coarser grain are made anew of the finest.
+    """
     statements = spelled(connection.dialect.name, of)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"LOCK TABLE {of.table} IN SHARE ROW EXCLUSIVE MODE")
-    for rollup, rows, whole in _comparable(connection, of, None):
-        for statement in statements.anew(rollup, rows, whole):
+    for rollup, rows, whole, dropped in _comparable(connection, of, None):
+        mending = statements.anew(rollup, rows, whole)
+        if dropped:
+            mending += statements.of_finest(rollup, dropped)
+        for statement in mending:
             connection.exec_driver_sql(statement)
 
 
@@ -139,15 +150,21 @@ def rename(connection: Connection, of: Summed, table: str, key: str, old: str, n
     connection.execute(text(f"DELETE FROM {table} WHERE {key} = :old"), {"old": old})
 
 
-def _comparable(connection: Connection, of: Summed, tenant: str | None) -> Iterator[tuple[Rollup, str, str]]:
-    """Of each roll-up, the rows and the condition of the buckets that rows and sums must agree on."""
+def _comparable(
+    connection: Connection, of: Summed, tenant: str | None
+) -> Iterator[tuple[Rollup, str, str, str | None]]:
+    """Of each roll-up, the rows and the condition of the buckets that rows and sums must agree on.
+
+    And the condition of those that hold rows that are kept no more, if there are any and their sums have
+    several grains.
+    """
     whose = f" AND tenant_id = '{UUID(tenant)}'" if tenant else ""
     kept = f"(SELECT raw_from FROM {STATE})"
     rows = f"(SELECT * FROM {of.table} WHERE {of.instant} >= {kept}{whose})"
-    dropped = f"SELECT count(*) FROM {STATE} WHERE {PRUNED}"
-    pruned = connection.exec_driver_sql(dropped).scalar_one() > 0
+    pruned = connection.exec_driver_sql(f"SELECT count(*) FROM {STATE} WHERE {PRUNED}").scalar_one() > 0
     for rollup in of.rollups:
         if rollup.grains:
-            yield rollup, rows, f"bucket >= {kept}{whose}"
+            dropped = f"bucket < {kept}{whose}" if pruned and rollup.grains[1:] else None
+            yield rollup, rows, f"bucket >= {kept}{whose}", dropped
         elif not pruned:
-            yield rollup, rows, f"true{whose}"
+            yield rollup, rows, f"true{whose}", None

@@ -135,9 +135,9 @@ class Door:
             return problem(caller, 503, str(Unavailable.title), detail, headers={"Retry-After": "1"})
         if key is None:
             return _unauthorized(caller)
-        if scope["type"] != "http" or key.scope not in self._allowed(scope):
-            detail = say("This API key is not for this.", "この API キーではできません。")
-            return _refused(caller, 403, detail)
+        needed = self._allowed(scope) if scope["type"] == "http" else frozenset[KeyScope]()
+        if key.scope not in needed:
+            return _not_for_this(caller, key.scope, needed)
         self._note_used(key)
 
         async def still_known() -> bool:
@@ -237,13 +237,34 @@ def _foreign(caller: HTTPConnection) -> Response:
     return _refused(caller, 403, detail)
 
 
+def _not_for_this(caller: HTTPConnection, scope: str, needed: frozenset[KeyScope]) -> Response:
+    names = [one.value for one in KeyScope if one in needed]
+    if not names:
+        detail = say(
+            f"Only the operator may do this; this API key's scope is {scope}.",
+            f"運用者だけができる操作です (この API キーの範囲: {scope})。",
+        )
+        return _refused(caller, 403, detail)
+    detail = say(
+        f"This API key's scope is {scope}; this needs {' or '.join(names)}.",
+        f"この API キーの範囲は {scope} です。範囲が {' か '.join(names)} のキーが必要です。",
+    )
+    return _refused(caller, 403, detail)
+
+
 def _unauthorized(caller: HTTPConnection) -> Response:
     if "text/html" in caller.headers.get("accept", ""):
         return _form(caller, 401)
-    detail = say(
-        "Send the header 'Authorization: Bearer <token>'; 'daicho serve' printed the token.",
-        "ヘッダー 'Authorization: Bearer <トークン>' が必要です (トークンは daicho serve が表示します)。",
-    )
+    if bearer(caller):
+        detail = say(
+            "This token or API key is not known, or has been revoked.",
+            "このトークンまたは API キーは登録されていないか、無効になっています。",
+        )
+    else:
+        detail = say(
+            "Send the header 'Authorization: Bearer <token>'; 'daicho serve' printed the token.",
+            "ヘッダー 'Authorization: Bearer <トークン>' が必要です (トークンは daicho serve が表示します)。",
+        )
     headers = {"WWW-Authenticate": 'Bearer realm="daicho"'}
     return problem(caller, 401, str(TITLES[401]), detail, headers=headers)
 

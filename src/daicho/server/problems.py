@@ -19,6 +19,12 @@ from daicho.core.mistakes import mistake
 
 log = logging.getLogger("daicho")
 
+REFUSED = Text(
+    "the database cannot do this; the server's log says why",
+    "データベースで処理できません。詳しくはサーバーのログにあります",
+)
+"""What a tenant is told instead of what names the database."""
+
 ECHO_CHARACTERS = 500
 """How much of what came in an answer repeats."""
 TITLES = {
@@ -71,7 +77,20 @@ def install(app: FastAPI) -> None:
 
 async def _daicho(request: Request, error: DaichoError) -> Response:
     headers = {"Retry-After": "1"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(request, error.status, str(error.title), str(error), headers=headers)
+    return problem(request, error.status, str(error.title), _said(request, error), headers=headers)
+
+
+def _said(request: Request, error: DaichoError) -> str:
+    """What the caller is told: to a tenant's key not where the database is, nor what its driver says."""
+    if getattr(request.state, "key", None) is None:
+        return str(error)
+    place: str = request.app.state.ledger.database.place
+    if place not in error.message.en:
+        return str(error)
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    database = error.__cause__ if isinstance(error.__cause__, DaichoError) else error
+    said = str(error).replace(str(database), str(REFUSED))  # what else is said of it stays: how far it came
+    return said if place not in said else str(REFUSED)
 
 
 async def _validation(request: Request, error: RequestValidationError) -> Response:

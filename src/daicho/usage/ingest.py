@@ -6,18 +6,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from daicho.core.errors import DaichoError, Invalid, Unavailable
 from daicho.core.language import Text
+from daicho.core.mistakes import mistake
 from daicho.core.operation import Async
 from daicho.usage.models import AIUsageLog
 from daicho.usage.schemas import RecordedOut, RejectedOut, UsageIn
 from daicho.usage.store import UsageStore
 
-LINES = 5_000
-"""Lines of a stream that are recorded together."""
+LINES = 2_000
+"""Lines of a stream that are recorded together: others, who write one record, wait for them."""
 LOT_BYTES = 4 * 1024 * 1024
 """Bytes of a stream after which its lines are recorded, be they fewer."""
 LINE_BYTES = 64 * 1024
@@ -25,6 +27,8 @@ LINE_BYTES = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 REJECTED_MOST = 1_000
 """The most rejected records that an answer tells of one by one."""
+REASONS_MOST, NAME_MOST = 5, 100
+"""The most that is told of one record: reasons, and characters of a field's name."""
 
 TOO_LONG = Text(f"is longer than {LINE_BYTES:,} bytes", f"{LINE_BYTES:,} バイトを超えています")
 Numbered = tuple[int, Any]
@@ -33,24 +37,31 @@ Line = tuple[int, bytes | None]
 
 
 def read_body(body: bytes) -> UsageIn | list[Any]:
-    """Return the record, or the array's items, that a body holds. Raises Invalid."""
+    """Return the record, or the array's items, that a body holds.
+
+    Raises Invalid; RequestValidationError for what a record cannot be, as any other body's does.
+    """
     try:
         content = json.loads(body)
     except RecursionError:
         raise Invalid("the body is nested too deeply", "本文の入れ子が深すぎます") from None
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise Invalid(
             f"the body is no JSON: {error}; many records go as an array, or as lines with"
             " Content-Type: application/x-ndjson",
             f"本文が JSON ではありません: {error}。複数件は配列か、1 行 1 件"
             " (Content-Type: application/x-ndjson) で送ってください",
         ) from None
+    except ValueError:  # Python's bound on the digits of an integer
+        raise Invalid("a number in the body is too long", "本文に桁数の多すぎる数があります") from None
     if isinstance(content, list):
         return content
     try:
         return UsageIn.model_validate(content)
     except ValidationError as error:
-        raise Invalid(_reason(error)) from None
+        raise RequestValidationError(
+            [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+        ) from None
 
 
 @contextmanager
@@ -58,7 +69,7 @@ def counted(usage: UsageStore[Async]) -> Iterator[None]:
     """Count a body, or the one record that it is, as rejected if that is what becomes of it."""
     try:
         yield
-    except DaichoError as error:
+    except (DaichoError, RequestValidationError) as error:
         if not isinstance(error, Unavailable):  # which may be sent again, and then is counted
             usage.runner.database.measures.ingested.add("usage", "rejected")
         raise
@@ -103,7 +114,7 @@ async def record_lines(
             total.rejected += done.rejected[: REJECTED_MOST - len(total.rejected)]
             durable = lines[-1][0]
     except Unavailable as error:
-        raise Unavailable(*_stopped(error.message, durable)) from None
+        raise Unavailable(*_stopped(error.message, durable)) from error
     except ClientDisconnect:
         raise ClientDisconnect(_so_far(durable).en) from None
     return total
@@ -204,8 +215,12 @@ def _told(line: bytes, number: int, too_long: bool) -> Line | None:
 
 
 def _reason(error: ValidationError) -> str:
-    """One line for all that is wrong with a record: the field and the reason of each."""
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'record'}: {one['msg']}" for one in problems
-    )
+    """One line for what is wrong with a record: the field and the reason of each."""
+    problems = error.errors(include_url=False, include_input=False)
+    more = f" (+{len(problems) - REASONS_MOST})" if len(problems) > REASONS_MOST else ""
+    return "; ".join(f"{_field(one['loc'])}: {mistake(one)}" for one in problems[:REASONS_MOST]) + more
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    name = ".".join(map(str, place)) or "record"
+    return name if len(name) <= NAME_MOST else f"{name[:NAME_MOST]}…"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from daicho.core.elements import box, show, words
+from daicho.core.errors import Invalid, NotFound
 from daicho.core.filters import Filters, suggest
 from daicho.core.language import Text, say
 from daicho.core.money import money
@@ -18,6 +19,7 @@ from daicho.usage.needs import LiveUsageLedger
 from daicho.usage.page_breakdown import Breakdown, Part
 from daicho.usage.page_chart import METRICS, SLOTS, Chart, Colours
 from daicho.usage.page_lines import Chosen, Lines, LiveLines, dearest
+from daicho.usage.page_months import Months
 from daicho.usage.page_names import Names
 from daicho.usage.page_period import Stretch, choices, stretch
 from daicho.usage.page_records import Criteria, Records
@@ -56,6 +58,7 @@ class Overview:
         self.filters = Filters(screen, self._choose)
         self.names, self.lines = Names(ledger.usage), LiveLines(ledger.usage)
         self.savings, self.colours = Savings(ledger.usage), Colours()
+        self.months = Months(ledger.usage, screen.zone)
         screen.name(say("Usage", "利用量"))
         screen.insist_on_zone()
         words(say("Usage", "利用量"), tag="h1")
@@ -78,22 +81,36 @@ class Overview:
         self.filters.offer_to_clear()
         await self.names.look(self.filters.chosen["tenant"])
         self.tenant_options.show([("", say("All", "すべて")), *self.names.offered])
-        tenants = await self._usage.report(
-            since=period.since,
-            until=period.until,
-            by=[By.TENANT],
-            zone=period.zone,
-            limit=self.tenants.limit,
-            **chosen,
-        )
+        try:
+            tenants = await self._usage.report(
+                since=period.since,
+                until=period.until,
+                by=[By.TENANT],
+                zone=period.zone,
+                limit=self.tenants.limit,
+                **chosen,
+            )
+        except (Invalid, NotFound):  # an address may ask for anything
+            self._show(False)
+            self.empty.take(some=False, any_ever=True)
+            raise
         some = tenants.total.api_calls > 0
-        show(self.sums, some)
-        show(self.records.root, some)
+        self._show(some)
         if some:
             await self._take_tenants(tenants)
             await self._look_at_records(tenants.total)
             await self._take_lines(period, tenants.total, await self.lines.look(period, chosen))
-        self.empty.take(some=some, any_ever=some or await self._any_ever())
+            self.empty.take(some=True, any_ever=True)
+        else:
+            latest = await self.months.latest(now(), chosen["tenant_id"])
+            any_ever = latest is not None or await self._any_ever()
+            self.empty.take(some=False, any_ever=any_ever, latest=latest, tenant=chosen["tenant_id"] or "")
+        await self.months.look(now())
+        self.period_options.show(self._periods(self.filters.chosen["period"]))
+
+    def _show(self, some: bool) -> None:
+        show(self.sums, some)
+        show(self.records.root, some)
 
     async def _any_ever(self) -> bool:
         """Whether the ledger holds usage of any time, if only as sums."""
@@ -178,6 +195,10 @@ class Overview:
     def _period(self) -> Stretch:
         return stretch(self.filters.chosen["period"], self.screen.zone, now())
 
+    def _periods(self, chosen: str) -> list[tuple[str, str]]:
+        """What there is to choose from."""
+        return choices(chosen, self.screen.zone, now(), self.months.older)
+
     def _narrowing(self) -> Chosen:
         chosen = self.filters.chosen
         return Chosen(
@@ -215,8 +236,8 @@ class Overview:
     def _filter_fields(self) -> None:
         filters, hint = self.filters, say("Any", "すべて")
         with filters.bar():
-            offered = choices(self.screen.query.get("period", ""), self.screen.zone, now())
-            filters.select("period", say("Period", "期間"), offered)
+            offered = self._periods(self.screen.query.get("period", ""))
+            self.period_options = filters.select("period", say("Period", "期間"), offered)
             self.tenant_options = filters.select(
                 "tenant", say("Tenant", "テナント"), [("", say("All", "すべて"))]
             )

@@ -1,6 +1,6 @@
 """The stretches of time that the usage page shows, by the clocks where its reader is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
@@ -70,16 +70,30 @@ def stretch(name: str, zone: tzinfo, at: datetime) -> Stretch:
     return Stretch(periods.midnight(first, place), periods.midnight(last, place), unit, key)
 
 
-def choices(chosen: str, zone: tzinfo, at: datetime) -> list[tuple[str, str]]:
-    """Return what a reader may choose from, each with what it is called; a month that is chosen among it."""
-    months = [at.astimezone(zone).date().replace(day=1)]
-    for _ in range(MONTHS_BACK):
-        months.append((months[-1] - timedelta(days=1)).replace(day=1))
-    named = months[2:]  # this one and the last have names of their own
+def choices(chosen: str, zone: tzinfo, at: datetime, older: Sequence[date] = ()) -> list[tuple[str, str]]:
+    """Return what a reader may choose from, each with what it is called; a month that is chosen among it.
+
+    Args:
+        older: months from before those that are always offered.
+    """
+    this = at.astimezone(zone).date().replace(day=1)
+    # This month and the last have names of their own.
+    named = [*(month_before(this, back) for back in range(2, MONTHS_BACK + 1)), *older]
     if (month := _month(chosen)) and month not in named:
         named.append(month)
     offered = [(name, str(text)) for name, text in PERIODS.items()]
-    return [*offered, *((f"{one:%Y-%m}", say(f"{one:%B %Y}", f"{one.year}年{one.month}月")) for one in named)]
+    return [*offered, *((f"{one:%Y-%m}", month_text(one)) for one in named)]
+
+
+def month_text(month: date) -> str:
+    """How a month is called."""
+    return say(f"{month:%B %Y}", f"{month.year}年{month.month}月")
+
+
+def month_before(month: date, count: int) -> date:
+    """Return the first day of the month so many months before (after, if negative) another."""
+    years, index = divmod(month.year * 12 + month.month - 1 - count, 12)
+    return date(years, index + 1, 1)
 
 
 def _month(name: str) -> date | None:

@@ -56,7 +56,7 @@ class Records:
         with box("d-section") as self.root:
             words(say("Latest records", "最新の記録"), tag="h2")
             one = "" if linked else "d-of-one"
-            with box(f"d-sheet d-table d-records {one}") as self._table:
+            with box(f"d-sheet d-table d-records {one}", hidden=True) as self._table:
                 with box("d-tr d-th"):
                     words(say("Time", "日時"))
                     words(say("Operation and model", "操作とモデル"))

@@ -47,6 +47,7 @@ CSS = """
 }
 .d-table.d-of-one { --columns: 108px minmax(150px, 1.6fr) minmax(90px, 1fr) 132px 76px 78px; }
 .d-of-one .d-tr > :nth-child(4) { display: none; }
+.d-records .d-chip { max-width: 100%; }
 .d-command { width: fit-content; max-width: 100%; overflow-wrap: anywhere; }
 .d-page .d-example {
   white-space: pre; text-align: left; overflow-x: auto; max-width: 100%; padding: 12px 14px;
@@ -66,9 +67,12 @@ CSS = """
   .d-parts > div > .d-tr > :nth-child(n+3) { font-size: 12px; color: var(--ink-3); }
   .d-parts > div > .d-tr > :nth-child(n+3)::before { content: attr(data-label) " "; }
   .d-parts > div > .d-tr > :nth-child(odd):nth-child(n+3) { text-align: left; }
+  .d-records .d-tr { grid-template-columns: minmax(0, 1fr) fit-content(50%); }
   .d-records .d-tr > :nth-child(n+3) { font-size: 12.5px; color: var(--ink-3); }
   .d-records .d-tr > :nth-child(1) { order: 1; text-align: right; font-size: 12.5px; color: var(--ink-3); }
   .d-records .d-tr > :nth-child(n+3) { order: 2; }
   .d-records .d-tr > :nth-child(even):nth-child(n+3) { text-align: right; }
+  .d-of-one .d-tr > .d-right:nth-child(odd) { text-align: right; }
+  .d-of-one .d-tr > .d-right:nth-child(6) { text-align: left; }
 }
 """

@@ -54,13 +54,12 @@ def check_stretch(since: datetime, until: datetime) -> tuple[datetime, datetime]
                 f"{name} lies outside the years {FIRST_YEAR} to {LAST_YEAR}: {at}",
                 f"{name} は {FIRST_YEAR} 年から {LAST_YEAR} 年の範囲で指定してください: {at}",
             )
-    begin, end = since.astimezone(UTC), until.astimezone(UTC)
-    for name, at in (("since", begin), ("until", end)):
         if (at - datetime.min.replace(tzinfo=UTC)) % QUARTER:
             raise Invalid(
-                f"{name} must lie on a quarter of an hour, not {at:%H:%M:%S.%f}: sums are kept by quarters",
-                f"{name} は 15 分単位で指定してください ({at:%H:%M:%S.%f} でした)",
+                f"{name} must lie on a quarter of an hour, not {at.isoformat()}: sums are kept by quarters",
+                f"{name} は 15 分単位で指定してください ({at.isoformat()} でした)",
             )
+    begin, end = since.astimezone(UTC), until.astimezone(UTC)
     if begin >= end:
         raise Invalid(f"since {since} is not before until {until}", f"開始 {since} が終了 {until} 以降です")
     return begin, end
@@ -129,11 +128,13 @@ def _hour(local: datetime) -> tuple[datetime, timedelta | None]:
 
 def begins(at: datetime, by: By, zone: ZoneInfo) -> datetime:
     """Return when the hour, day or month that an instant lies in begins, by the clocks of a time zone."""
-    local = at.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+    there = at.astimezone(zone)
+    local = there.replace(minute=0, second=0, microsecond=0)
     if by is By.HOUR:
-        if local.astimezone(UTC).astimezone(zone).time() == local.time():
+        is_shown = local.astimezone(UTC).astimezone(zone).time() == local.time()
+        if is_shown and local.utcoffset() == there.utcoffset():
             return local
-        # The clocks skipped the hour's beginning: it begins where they went on.
+        # The clocks skipped the hour's beginning, or went back into its middle: it begins where they went on.
         while _hour((at - QUARTER).astimezone(zone)) == _hour(at.astimezone(zone)):
             at -= QUARTER
         return at.astimezone(zone)
@@ -141,7 +142,7 @@ def begins(at: datetime, by: By, zone: ZoneInfo) -> datetime:
 
 
 def segments(bounds: Sequence[tuple[datetime, datetime]], grains: Sequence[str]) -> list[Segment]:
-    """Make up stretches of time of buckets, with as few as may be.
+    """Make up stretches of time of buckets, of few ranges and few buckets.
 
     Args:
         bounds: where each begins and ends, in UTC.
@@ -176,7 +177,7 @@ def _made_of(
         yield grain, begin, end, sign
         return
     first, last = _nearest(begin, grain), _nearest(end, grain)
-    if first >= last:
+    if first >= last or abs(first - begin) + abs(last - end) > end - begin:  # more to mend than it makes
         yield from _made_of(begin, end, finer, sign)
         return
     yield grain, first, last, sign

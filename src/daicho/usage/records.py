@@ -1,13 +1,14 @@
 """Recording usage, and reading records back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from daicho.core.errors import NotFound
+from daicho.core.errors import Conflict, NotFound
+from daicho.core.model import check_text
 from daicho.core.operation import Mode, Store, buffered, grouped, idempotent, operation, query
 from daicho.core.page import Page, keyset
 from daicho.core.types import uuid_text
@@ -79,14 +80,11 @@ class Records(Store[Mode]):
 
     @query
     def get(self, session: Session, id: str, *, tenant_id: str | None = None) -> AIUsageLog:
-        """Return a record by its id, within a tenant if one is named. Raises NotFound."""
-        found: AIUsageLog | None = None
-        if (key := uuid_text(id)) is not None:
-            statement = self.narrowed(select(AIUsageLog), AIUsageLog.tenant_id, tenant_id)
-            found = session.scalars(statement.where(AIUsageLog.id == key).limit(1)).first()
-        if found is None:
-            raise NotFound(RECORD, id)
-        return found
+        """Return a record by its id, within a tenant if one is named.
+
+        Raises NotFound; Conflict if several tenants have one of this id, and none is named.
+        """
+        return self._named(session, id, tenant_id)
 
     @query
     def list(
@@ -122,7 +120,7 @@ class Records(Store[Mode]):
             (AIUsageLog.source, source),
         ):
             if wanted is not None:
-                statement = statement.where(column == wanted)
+                statement = statement.where(column == check_text(column.key, wanted))
         if unpriced is not None:
             missing = AIUsageLog.cost_usd.is_(None)
             statement = statement.where(missing if unpriced else ~missing)
@@ -135,10 +133,23 @@ class Records(Store[Mode]):
 
     @operation
     def delete(self, session: Session, id: str, *, tenant_id: str | None = None) -> None:
-        """Delete a record; what it added to the sums goes with it. Raises NotFound."""
-        gone = None
-        if (key := uuid_text(id)) is not None:
-            statement = self.narrowed(delete(AIUsageLog), AIUsageLog.tenant_id, tenant_id)
-            gone = session.execute(statement.where(AIUsageLog.id == key).returning(AIUsageLog.id)).first()
-        if gone is None:
+        """Delete a record; what it added to the sums goes with it. Raises as ``get``."""
+        whose = self._named(session, id, tenant_id).tenant_id
+        one = delete(AIUsageLog).where(AIUsageLog.id == uuid_text(id), AIUsageLog.tenant_id == whose)
+        if session.connection().execute(one).rowcount == 0:  # another was quicker
             raise NotFound(RECORD, id)
+
+    def _named(self, session: Session, id: str, tenant_id: str | None) -> AIUsageLog:
+        """A record by its id, which is a tenant's own: another may have used it too."""
+        found: Sequence[AIUsageLog] = []
+        if (key := uuid_text(id)) is not None:
+            statement = self.narrowed(select(AIUsageLog), AIUsageLog.tenant_id, tenant_id)
+            found = session.scalars(statement.where(AIUsageLog.id == key).limit(2)).all()
+        if not found:
+            raise NotFound(RECORD, id)
+        if len(found) > 1:
+            raise Conflict(
+                f"several tenants have a record {id}; name the tenant",
+                f"記録 {id} は複数のテナントにあります。テナントを指定してください",
+            )
+        return found[0]

@@ -20,7 +20,7 @@ from sqlalchemy.types import TypeEngine
 
 from daicho.core.dialect import joined_by_range, table_of
 from daicho.core.errors import Invalid
-from daicho.core.model import check_whole
+from daicho.core.model import check_text, check_whole
 from daicho.core.operation import Mode, Store, idempotent, operation, query
 from daicho.core.summing import compared, rebuild
 from daicho.core.types import Instant, uuid_text
@@ -116,7 +116,7 @@ class Reports(Store[Mode]):
             "operation": operation,
             "source_kind": source_kind,
         }
-        chosen = {name: value for name, value in wanted.items() if value is not None}
+        chosen = {name: check_text(name, value) for name, value in wanted.items() if value is not None}
         found = _summed(session, bounds, dimensions, chosen)
         lines = sorted(((key, Sum.of(sums)) for key, sums in found.items() if sums[CALLS]), key=_order)
         rows = []
@@ -146,7 +146,7 @@ class Reports(Store[Mode]):
         """Prove that the sums are those of the records: how many buckets of each table differ.
 
         Each table is compared in one statement, so it holds while others write. Sums whose records
-        are kept no more are left out.
+        are kept no more are compared with those of the finest grain.
         """
         return [Verified(*found) for found in compared(session.connection(), USAGE, self.tenant)]
 

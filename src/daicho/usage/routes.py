@@ -8,6 +8,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response, status
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from daicho.core.access import KeyScope, allow
 from daicho.core.errors import Invalid
@@ -42,12 +43,7 @@ BODY = {
     "required": True,
     "content": {
         "application/json": {
-            "schema": {
-                "anyOf": [
-                    UsageIn.model_json_schema(),
-                    {"type": "array", "items": UsageIn.model_json_schema()},
-                ]
-            }
+            "schema": {"anyOf": [ONE, {"type": "array", "items": ONE}]},
         },
         "application/x-ndjson": {"schema": {"type": "string", "description": "One record a line."}},
     },
@@ -57,6 +53,31 @@ Until = Annotated[datetime | None, Query(description="Made before; with its zone
 TenantId = Annotated[str | None, Query(description="Only this tenant's.")]
 Model = Annotated[str | None, Query(description="Only this model's.")]
 Operation = Annotated[str | None, Query(description="Only for this operation.")]
+
+
+def _parts(names: list[str]) -> list[str]:
+    """``["day,model", "user"]`` as ``["day", "model", "user"]``."""
+    return [name for part in names for one in part.split(",") if (name := one.strip())]
+
+
+class ReportQuery(BaseModel):
+    """What a report is asked for. A name that is not known is refused: the answer would be another report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    month: str | None = Field(None, description="Instead of since and until.", examples=["2026-11"])
+    since: datetime | None = Field(None, description="From this instant on; with its zone.")
+    until: datetime | None = Field(None, description="Before this instant; with its zone.")
+    by: Annotated[list[By], BeforeValidator(_parts)] = Field(
+        [By.TENANT], description="What to tell apart: repeated, or with commas.", examples=[["day", "model"]]
+    )
+    tz: str = Field("UTC", description="The IANA time zone.", examples=["Asia/Tokyo"])
+    tenant_id: str | None = Field(None, description="Only this tenant's.")
+    user_id: str | None = None
+    model: str | None = Field(None, description="Only this model's.")
+    operation: str | None = Field(None, description="Only for this operation.")
+    source_kind: str | None = Field(None, examples=["call"])
+    limit: int = Field(1_000, ge=1, le=100_000, description="Lines.")
 
 
 @usage_router.post(
@@ -124,41 +145,25 @@ async def list_usage(
 
 @usage_router.get("/usage/report")
 @allow(KeyScope.READ)
-async def report_usage(
-    usage: Usage,
-    month: Annotated[
-        str | None, Query(description="Instead of since and until.", examples=["2026-11"])
-    ] = None,
-    since: Annotated[datetime | None, Query(description="From this instant on; with its zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Before this instant; with its zone.")] = None,
-    by: Annotated[list[By] | None, Query(description="What to tell apart; tenant, if unset.")] = None,
-    tz: Annotated[str, Query(description="The IANA time zone.", examples=["Asia/Tokyo"])] = "UTC",
-    tenant_id: TenantId = None,
-    user_id: str | None = None,
-    model: Model = None,
-    operation: Operation = None,
-    source_kind: Annotated[str | None, Query(examples=["call"])] = None,
-    limit: Annotated[int, Query(ge=1, le=100_000, description="Lines.")] = 1_000,
-) -> ReportOut:
+async def report_usage(usage: Usage, asked: Annotated[ReportQuery, Query()]) -> ReportOut:
     """What was used and what it cost: this month by tenant, if nothing else is asked for."""
-    zone = zone_of(tz)
-    begin, end = _stretch(month, since, until, zone)
+    begin, end = _stretch(asked.month, asked.since, asked.until, zone_of(asked.tz))
     report = await usage.report(
         since=begin,
         until=end,
-        by=by or (By.TENANT,),
-        zone=tz,
-        tenant_id=tenant_id,
-        user_id=user_id,
-        model=model,
-        operation=operation,
-        source_kind=source_kind,
-        limit=limit,
+        by=asked.by,
+        zone=asked.tz,
+        tenant_id=asked.tenant_id,
+        user_id=asked.user_id,
+        model=asked.model,
+        operation=asked.operation,
+        source_kind=asked.source_kind,
+        limit=asked.limit,
     )
     return ReportOut(
         since=begin,
         until=end,
-        zone=tz,
+        zone=asked.tz,
         rows=[ReportRowOut.of(row) for row in report.rows],
         total=SumOut.model_validate(report.total),
         more=report.more,

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from daicho.core.bulk import REFUSED, insert_many, insert_new
 from daicho.core.errors import DaichoError, Invalid, NotFound, located
 from daicho.core.language import Text
+from daicho.core.retry import Overtaken
 from daicho.core.summing import adding
 from daicho.usage.checking import Row, checked_many
 from daicho.usage.models import USAGE, AIUsageLog, Assessment, Lead, RollupState, Tenant, User
@@ -94,9 +95,12 @@ def write_many(session: Session, records: Iterable[object], tenant: str | None, 
             fine = [row for row, error in zip(rows, errors, strict=True) if error is None]
             fine.sort(key=NAME)  # two that write the same ones wait for each other, not in a circle
             ahead = _Ahead(thread, partial(_prepared, chunk, tenant, book))
-            added = insert_many(
-                session, AIUsageLog, fine, skip_duplicates=True, at_once=CHUNK, meanwhile=ahead.begin
-            )
+            try:
+                added = insert_many(
+                    session, AIUsageLog, fine, skip_duplicates=True, at_once=CHUNK, meanwhile=ahead.begin
+                )
+            except REFUSED as error:  # older than what is kept by now, or somebody's who has gone
+                raise Overtaken from error
             done.accepted += added
             done.duplicates += len(fine) - added
             first, answers = following, ahead.result()
