@@ -399,7 +399,9 @@ def test_an_import_that_is_killed_is_finished_by_the_next(here: Here, url: str, 
         process.communicate()
     assert there == 2_000, "what was added before the end of the file was read"
     file = written(tmp_path / "trace.csv", HEADING, *lines)
-    assert here("usage", "import", file, *ALL) == "imported 10,000 records, 2,000 already there, 0 bad lines\n"
+    assert (
+        here("usage", "import", file, *ALL) == "imported 10,000 records, 2,000 already there, 0 bad lines\n"
+    )
     with Ledger(url) as ledger:
         total = ledger.usage.report(since=since, until=until, by=[]).total
         assert not any(one.differ for one in ledger.usage.verify())
