@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection, text
 
 from daicho import Ledger
-from daicho.core.types import now
 from tests.processes import acknowledged_until_killed
 from tests.usage.test_grant import Granted, granted, new_roles, run
 
@@ -128,9 +127,9 @@ def test_what_our_own_writes_do_is_summed(ledger: Ledger) -> None:
     chats.delete_session("s-1")
     chats.restore("s-1", copied)
     assert chats.session("s-1").messages == 50
-    chats.append("s-2", "user", "x", timestamp=now() - timedelta(days=90))
-    chats.append("s-9", "user", "x", timestamp=now() - timedelta(days=90))
-    assert chats.expire(80) == 2
+    chats.append("s-2", "user", "x", timestamp=AT - timedelta(days=20_000))
+    chats.append("s-9", "user", "x", timestamp=AT - timedelta(days=20_000))
+    assert chats.expire(10_000) == 2
     assert differing(ledger) == []
 
 
