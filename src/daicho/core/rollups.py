@@ -120,8 +120,7 @@ class Spelling(ABC):
     def fill(self, rollup: Rollup, grain: str) -> str:
         """The statement that makes the buckets of a new grain, of those of the finest."""
         names = ", ".join([*rollup.key, *self.of.sums])
-        finest = f"{rollup.table} WHERE grain = '{rollup.grains[-1]}'"
-        return f"INSERT INTO {rollup.table} ({names}) {self._coarser(rollup, grain, finest)}"
+        return f"INSERT INTO {rollup.table} ({names}) {self._coarser(rollup, grain, self._finest(rollup))}"
 
     def add(self, rollup: Rollup, rows: str) -> str:
         """The statement that adds rows (a table or subquery) to a roll-up, in the order of its key."""
@@ -182,9 +181,11 @@ class Spelling(ABC):
         return f"{dropped} AND grain <> '{rollup.grains[-1]}'"
 
     def _due_of_finest(self, rollup: Rollup) -> str:
-        finest = f"{rollup.table} WHERE grain = '{rollup.grains[-1]}'"
-        coarser = [self._coarser(rollup, grain, finest) for grain in rollup.grains[:-1]]
+        coarser = [self._coarser(rollup, grain, self._finest(rollup)) for grain in rollup.grains[:-1]]
         return f"due AS ({' UNION ALL '.join(coarser)})"
+
+    def _finest(self, rollup: Rollup) -> str:
+        return f"{rollup.table} WHERE grain = '{rollup.grains[-1]}'"
 
     def _compared(self, rollup: Rollup, where: str) -> str:
         """How many buckets that satisfy ``where`` differ from those of ``due``."""
