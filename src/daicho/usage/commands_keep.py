@@ -68,8 +68,8 @@ def verify(
     if kept is not None:
         note(
             say(
-                f"records are kept from {kept:%Y-%m-%d} (UTC) on; older sums cannot be compared",
-                f"利用記録は {kept:%Y-%m-%d} (UTC) 以降のみ保存しています。それより前の集計は比較できません",
+                f"records are kept from {kept:%Y-%m-%d} (UTC) on; older sums are compared among themselves",
+                f"利用記録は {kept:%Y-%m-%d} (UTC) 以降のみ保存しています。それより前の集計は集計どうしで照合します",
             )
         )
     if any(one.differ for one in found):
