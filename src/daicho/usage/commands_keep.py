@@ -69,7 +69,7 @@ def verify(
         note(
             say(
                 f"records are kept from {kept:%Y-%m-%d} (UTC) on; older sums are compared among themselves",
-                f"利用記録は {kept:%Y-%m-%d} (UTC) 以降のみ保存しています。以前の集計は集計どうしで照合します",
+                f"利用記録は {kept:%Y-%m-%d} (UTC) 以降のみ保存しています。以前の集計は互いに照合します",
             )
         )
     if any(one.differ for one in found):
